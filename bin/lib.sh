@@ -1,0 +1,19 @@
+# Sourced by the scripts beside it.
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+PG_CONFIG_GIVEN=${PG_CONFIG-}
+export PG_CONFIG=${PG_CONFIG:-/usr/lib/postgresql/17/bin/pg_config}
+# A PGRX_HOME of our own: what the user has configured in ~/.pgrx stays as it is.
+export PGRX_HOME=$ROOT/target/pgrx
+export PATH=$HOME/.cargo/bin:$PATH
+# With it, pgrx puts a backtrace in the DETAIL of every ERROR.
+unset RUST_BACKTRACE
+
+say() {
+    echo "pg_dbre: $1"
+}
+
+fail() {
+    printf 'pg_dbre: %s\n' "$1" >&2
+    [ -z "${2-}" ] || printf 'pg_dbre: %s\n' "$2" >&2
+    exit 1
+}

@@ -1,0 +1,18 @@
+comment on type dbre.severity is 'How urgent a finding is; critical comes first';
+comment on function dbre.check(text[], text[], text[], dbre.severity) is
+    'Findings about this database, ordered by severity, then impact';
+comment on function dbre.rule_runs(text[], text[], text[]) is
+    'Runs the rules and tells what became of each: ran, skipped and why, or failed and how, with milliseconds';
+comment on function dbre.rules() is 'What the view dbre.rules shows';
+comment on function dbre.configure_rule(text, boolean, dbre.severity, jsonb) is
+    'Switches a rule on or off, sets the severity of its findings, sets options; what is NULL stays as it is';
+comment on function dbre.reset_rule(text) is 'Takes a rule back to its defaults';
+comment on function dbre.suppress(text, text, text, text, timestamptz) is
+    'Leaves findings out, by fingerprint or by rule and LIKE pattern on the object, for a reason, until a time';
+comment on function dbre.unsuppress(text, text, text) is 'Takes back what dbre.suppress() did; returns how many suppressions went';
+comment on function dbre.report(text, text[], text[], text[], dbre.severity) is
+    'The findings as a report: markdown, brief (at most ten lines) or json';
+comment on function dbre.missing_fk_indexes(text[]) is
+    'Foreign keys whose columns no index covers, one row each, with sizes in bytes, the finding and the DDL (fix_sql)';
+comment on view dbre.findings is 'All findings about this database: dbre.check() without arguments';
+comment on view dbre.rules is 'Every rule with its documentation, options, defaults and current settings';

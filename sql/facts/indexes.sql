@@ -1,0 +1,62 @@
+-- Indexes of tables, partitioned tables and materialized views, but not of those that another session has locked
+-- exclusively: printing an expression would wait for it.
+select
+    i.indrelid,
+    i.indexrelid,
+    c.relname::text,
+    c.relkind = 'I',
+    am.amname::text,
+    i.indisunique,
+    i.indnullsnotdistinct,
+    i.indisprimary,
+    i.indimmediate,
+    i.indisvalid,
+    i.indisready,
+    i.indisreplident,
+    i.indisclustered,
+    i.indnkeyatts,
+    i.indkey::pg_catalog.int2[],
+    i.indcollation::pg_catalog.oid[],
+    i.indclass::pg_catalog.oid[],
+    i.indoption::pg_catalog.int2[],
+    case when i.indexprs is not null then pg_catalog.pg_get_expr(i.indexprs, i.indrelid) end,
+    case when i.indpred is not null then pg_catalog.pg_get_expr(i.indpred, i.indrelid) end,
+    o.options,
+    -- Only where a fix is made of it: printing a definition opens the table.
+    case when c.relkind = 'I' or not i.indisvalid then pg_catalog.pg_get_indexdef(i.indexrelid) end,
+    pg_catalog.pg_relation_filepath(i.indexrelid),
+    case when c.reltuples >= 0 then c.reltuples::float8 end,
+    pg_catalog.pg_stat_get_numscans(i.indexrelid),
+    h.inhparent,
+    k.conname::text,
+    f.conindid is not null,
+    s.spcname::text,
+    b.building is not null
+from pg_catalog.pg_index i
+join pg_catalog.pg_class c on c.oid = i.indexrelid
+join pg_catalog.pg_class t on t.oid = i.indrelid and t.relkind in ('r', 'p', 'm')
+join pg_catalog.pg_am am on am.oid = c.relam
+left join pg_catalog.pg_inherits h on c.relispartition and h.inhrelid = c.oid
+left join pg_catalog.pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
+left join (
+    select distinct conindid from pg_catalog.pg_constraint where contype = 'f'
+) f on f.conindid = i.indexrelid
+left join pg_catalog.pg_tablespace s on s.oid = c.reltablespace
+left join (
+    select a.attrelid, pg_catalog.string_agg(a.attnum || a.attoptions::text, ' ' order by a.attnum) as options
+    from pg_catalog.pg_attribute a
+    where a.attoptions is not null
+    group by a.attrelid
+) o on o.attrelid = i.indexrelid
+-- CREATE INDEX CONCURRENTLY and REINDEX CONCURRENTLY hold this lock on the table from beginning to end.
+left join (
+    select distinct relation as building
+    from pg_catalog.pg_locks
+    where locktype = 'relation' and mode = 'ShareUpdateExclusiveLock' and pid is distinct from pg_catalog.pg_backend_pid()
+        and database = (select db.oid from pg_catalog.pg_database db where db.datname = pg_catalog.current_database())
+) b on b.building = i.indrelid
+where not exists (
+    select from pg_catalog.pg_locks lock
+    where lock.relation = i.indrelid and lock.locktype = 'relation' and lock.mode = 'AccessExclusiveLock'
+        and lock.pid is distinct from pg_catalog.pg_backend_pid()
+)

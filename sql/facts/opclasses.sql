@@ -1,0 +1,3 @@
+-- Operator classes of index columns.
+select o.oid, o.opcfamily, o.opcname::text, o.opcdefault
+from pg_catalog.pg_opclass o

@@ -1,0 +1,13 @@
+-- PUBLIC gets nothing; pg_monitor reads. Changing settings stays with the owner until granted.
+revoke all on all functions in schema dbre from public;
+grant usage on schema dbre to pg_monitor;
+grant select on all tables in schema dbre to pg_monitor;
+grant execute on function
+    dbre.check(text[], text[], text[], dbre.severity),
+    dbre.rule_runs(text[], text[], text[]),
+    dbre.rules(),
+    dbre.report(text, text[], text[], text[], dbre.severity),
+    dbre.missing_fk_indexes(text[])
+to pg_monitor;
+revoke usage on type dbre.severity from public;
+grant usage on type dbre.severity to pg_monitor;

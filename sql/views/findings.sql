@@ -1,0 +1,2 @@
+create view dbre.findings as
+select * from dbre.check();

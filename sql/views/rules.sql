@@ -1,0 +1,2 @@
+create view dbre.rules as
+select * from dbre.rules();

@@ -1,0 +1,148 @@
+//! Statements that create and drop indexes while the application runs.
+
+use crate::db::quote_literal;
+use crate::facts::{Catalog, Index, Name, Namer, QualifiedName, Table, TableKind};
+use crate::finding::Rollback;
+use std::fmt::Write;
+
+/// An index to create.
+pub struct NewIndex<'a> {
+    /// From `USING` on.
+    pub specification: String,
+    /// What its name is made of.
+    pub columns: Vec<&'a Name>,
+}
+
+/// How to create an index online.
+pub struct Creation {
+    pub name: QualifiedName,
+    pub fix_sql: String,
+    pub rollback_sql: String,
+    pub verify_sql: String,
+    pub risk: String,
+}
+
+impl NewIndex<'_> {
+    /// On a partitioned table: on the parent alone, which is quick, then on each partition concurrently, then attached;
+    /// `fits` tells which index of a partition can be attached as it is.
+    pub fn creation(
+        &self,
+        catalog: &Catalog,
+        namer: &mut Namer,
+        table: &Table,
+        fits: impl Fn(&Table, &Index) -> bool,
+    ) -> Creation {
+        let name = namer.index(&table.name, &self.columns);
+        let mut fix_sql = String::new();
+        self.create(&mut fix_sql, catalog, namer, table, &name, &fits);
+        let (rollback_sql, risk) = match table.kind {
+            TableKind::Partitioned => (
+                format!("DROP INDEX {name};"),
+                "On the parent CREATE INDEX takes a short SHARE lock; on each partition CONCURRENTLY reads and writes go on (SHARE \
+                 UPDATE EXCLUSIVE). ATTACH locks only the indexes. Run the statements outside a transaction block. The rollback \
+                 drops the attached indexes of all partitions and blocks their tables while it does.",
+            ),
+            _ => (
+                drop_index(&name),
+                "SHARE UPDATE EXCLUSIVE on the table: reads and writes go on; it waits for open transactions to end and cannot \
+                 run in a transaction block. If it fails it leaves an invalid index behind: drop that and try again.",
+            ),
+        };
+        Creation {
+            verify_sql: verify_valid(&name),
+            fix_sql: fix_sql.trim_end().to_string(),
+            rollback_sql,
+            risk: risk.into(),
+            name,
+        }
+    }
+
+    fn create(
+        &self,
+        sql: &mut String,
+        catalog: &Catalog,
+        namer: &mut Namer,
+        table: &Table,
+        name: &QualifiedName,
+        fits: &impl Fn(&Table, &Index) -> bool,
+    ) {
+        let specification = &self.specification;
+        let target = &table.name;
+        if table.kind != TableKind::Partitioned {
+            let _ = writeln!(sql, "CREATE INDEX CONCURRENTLY {} ON {target} {specification};", name.name);
+            return;
+        }
+        let _ = writeln!(sql, "CREATE INDEX {} ON ONLY {target} {specification};", name.name);
+        for partition in catalog.partitions(table) {
+            let existing = partition
+                .indexes
+                .iter()
+                .find(|index| index.parent.is_none() && index.is_usable() && fits(partition, index));
+            let part = match existing {
+                Some(index) => catalog.index_name(partition, index),
+                None => {
+                    let part = namer.index(&partition.name, &self.columns);
+                    self.create(sql, catalog, namer, partition, &part, fits);
+                    part
+                }
+            };
+            let _ = writeln!(sql, "ALTER INDEX {name} ATTACH PARTITION {part};");
+        }
+    }
+}
+
+pub fn drop_index(name: &QualifiedName) -> String {
+    format!("DROP INDEX CONCURRENTLY IF EXISTS {name};")
+}
+
+/// How to drop an index that nothing depends on.
+pub struct Removal {
+    pub fix_sql: String,
+    pub rollback: Rollback,
+    pub verify_sql: String,
+    pub risk: String,
+}
+
+impl Removal {
+    pub fn of(name: &QualifiedName, index: &Index) -> Removal {
+        let (fix_sql, risk) = if index.partitioned {
+            (
+                format!("DROP INDEX IF EXISTS {name};"),
+                "ACCESS EXCLUSIVE on the table and its partitions for a moment, after waiting for all that uses them: set \
+                 lock_timeout first. The rollback blocks writes on each partition while it builds the index again.",
+            )
+        } else {
+            (
+                drop_index(name),
+                "CONCURRENTLY lets reads and writes go on; it waits for transactions that use the table and cannot run in a \
+                 transaction block. Plans that used the index change at once.",
+            )
+        };
+        Removal {
+            fix_sql,
+            rollback: Rollback::Recreate { index: index.oid, then: None },
+            verify_sql: format!(
+                "SELECT pg_catalog.to_regclass({}) IS NULL AS dropped;",
+                quote_literal(&name.to_string())
+            ),
+            risk: risk.to_string(),
+        }
+    }
+}
+
+/// The index exists and is valid.
+pub fn verify_valid(name: &QualifiedName) -> String {
+    let name = quote_literal(&name.to_string());
+    format!("SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass({name});")
+}
+
+/// The same in the terms of SQLAlchemy and Alembic.
+pub fn in_sqlalchemy(name: &QualifiedName, table: &Table, columns: &[&Name]) -> String {
+    let quoted = |names: Vec<String>| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>();
+    let columns = quoted(columns.iter().map(|column| column.raw().to_string()).collect()).join(", ");
+    let (index, schema, table) = (name.name.raw(), table.name.schema.raw(), table.name.name.raw());
+    format!(
+        "SQLAlchemy: Index({index:?}, {columns}) in __table_args__. Alembic: inside op.get_context().autocommit_block(), \
+         op.create_index({index:?}, {table:?}, [{columns}], schema={schema:?}, postgresql_concurrently=True)."
+    )
+}

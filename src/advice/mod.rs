@@ -1,0 +1,4 @@
+//! What needs search or arithmetic rather than a check.
+
+pub mod index_ddl;
+pub mod index_size;

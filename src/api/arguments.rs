@@ -1,0 +1,102 @@
+//! Arguments that several functions share, validated: bad input is an error that names the argument and what is valid.
+
+use crate::db::{self, raise};
+use crate::engine::Selection;
+use crate::finding::{Severity, severity};
+use crate::rule::Rule;
+use crate::rules;
+use pgrx::PgSqlErrorCode;
+
+/// A SQL `text[]`; its elements may be NULL.
+pub type TextArray = Vec<Option<String>>;
+
+const SCHEMAS_NAMED_IN_A_HINT: usize = 20;
+
+pub fn selection(
+    categories: Option<TextArray>,
+    rules: Option<TextArray>,
+    schemas: Option<TextArray>,
+    min_severity: Option<severity>,
+) -> Selection {
+    let valid_categories = rules::categories();
+    let valid_rules: Vec<_> = rules::all().map(|rule| rule.id).collect();
+    Selection {
+        categories: names("categories", categories, |name| {
+            unknown("category", name, valid_categories.iter().copied(), "Categories")
+        }),
+        rules: names("rules", rules, |name| unknown("rule", name, valid_rules.iter().copied(), "Rules")),
+        schemas: schemas_named(schemas),
+        min_severity: min_severity.unwrap_or_else(|| {
+            raise(
+                PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                "argument min_severity is NULL",
+                format!("Severities: {}.", Severity::ALL.map(Severity::name).join(", ")),
+            )
+        }),
+    }
+}
+
+/// The rule with this id.
+pub fn rule(id: &str) -> &'static Rule {
+    rules::by_id(id).unwrap_or_else(|| {
+        let refusal =
+            unknown("rule", id, rules::all().map(|rule| rule.id), "Rules").expect("it is not among the rules");
+        raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, refusal.message, refusal.hint)
+    })
+}
+
+/// The value of an argument that may not be NULL.
+pub fn required<T>(argument: &str, value: Option<T>, hint: &str) -> T {
+    value.unwrap_or_else(|| {
+        raise(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("argument {argument} is NULL"), hint)
+    })
+}
+
+struct Refusal {
+    message: String,
+    hint: String,
+}
+
+fn unknown(what: &str, name: &str, valid: impl Iterator<Item = &'static str>, label: &str) -> Option<Refusal> {
+    let valid: Vec<_> = valid.collect();
+    (!valid.contains(&name)).then(|| Refusal {
+        message: format!("unknown {what} {name:?}"),
+        hint: format!("{label}: {}.", valid.join(", ")),
+    })
+}
+
+fn names(argument: &str, given: Option<TextArray>, refuse: impl Fn(&str) -> Option<Refusal>) -> Option<Vec<String>> {
+    let given = given?;
+    if given.is_empty() {
+        raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("argument {argument} is an empty array"),
+            format!("Leave {argument} out, or pass NULL, for all of them."),
+        );
+    }
+    let names = given.into_iter().map(|name| {
+        let hint = format!("Leave {argument} out, or pass NULL instead of an array, for all of them.");
+        required(&format!("{argument}, one element,"), name, &hint)
+    });
+    let names: Vec<String> = names.collect();
+    if let Some(refusal) = names.iter().find_map(|name| refuse(name)) {
+        let message = format!("argument {argument}: {}", refusal.message);
+        raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, refusal.hint);
+    }
+    Some(names)
+}
+
+fn schemas_named(given: Option<TextArray>) -> Option<Vec<String>> {
+    let names = names("schemas", given, |_| None)?;
+    let existing = db::read(include_str!("../../sql/facts/schemas.sql"), &[], |row| row.take::<String>());
+    if let Some(missing) = names.iter().find(|name| !existing.contains(name)) {
+        let some: Vec<_> =
+            existing.iter().filter(|name| !name.starts_with("pg_")).take(SCHEMAS_NAMED_IN_A_HINT).cloned().collect();
+        raise(
+            PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME,
+            format!("argument schemas: schema {missing:?} does not exist"),
+            format!("Names are not quoted here. Schemas of this database: {}.", some.join(", ")),
+        );
+    }
+    Some(names)
+}

@@ -1,0 +1,32 @@
+//! The SQL functions: validate arguments, run, return rows.
+
+mod arguments;
+mod check;
+mod report;
+mod rules;
+mod settings;
+
+pgrx::extension_sql_file!("../../sql/tables.sql", name = "tables", requires = [finding::severity]);
+pgrx::extension_sql_file!("../../sql/views/findings.sql", name = "findings", requires = [check::check]);
+pgrx::extension_sql_file!("../../sql/views/rules.sql", name = "rules", requires = [rules::rules]);
+pgrx::extension_sql_file!(
+    "../../sql/functions/missing_fk_indexes.sql",
+    name = "missing_fk_indexes",
+    requires = [check::check]
+);
+pgrx::extension_sql_file!(
+    "../../sql/comments.sql",
+    name = "comments",
+    requires = [
+        "findings",
+        "rules",
+        "missing_fk_indexes",
+        check::rule_runs,
+        report::report,
+        settings::configure_rule,
+        settings::reset_rule,
+        settings::suppress,
+        settings::unsuppress
+    ]
+);
+pgrx::extension_sql_file!("../../sql/grants.sql", name = "grants", finalize);

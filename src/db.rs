@@ -1,0 +1,140 @@
+//! The only file that speaks SPI and transactions: reading, guarding, raising errors.
+
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::prelude::*;
+use std::panic::AssertUnwindSafe;
+
+/// Rows fetched from a cursor at a time, so that no result is held twice.
+const BATCH: std::ffi::c_long = 1000;
+
+/// One row of a result; its columns are taken from left to right.
+pub struct Row {
+    tuple: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+    next: i32,
+}
+
+impl Row {
+    /// The next column, which is never NULL.
+    pub fn take<T: FromDatum + IntoDatum>(&mut self) -> T {
+        let column = self.next + 1;
+        self.take_option().unwrap_or_else(|| panic!("column {column} of a fact query is NULL"))
+    }
+
+    /// The next column.
+    pub fn take_option<T: FromDatum + IntoDatum>(&mut self) -> Option<T> {
+        self.next += 1;
+        // SAFETY: `read` makes rows of tuples and descriptors that live until it frees them, after the row is gone; the type
+        // of the datum is checked before it is read as `T`.
+        unsafe {
+            let oid = pg_sys::SPI_gettypeid(self.descriptor, self.next);
+            assert!(T::is_compatible_with(oid), "column {} of a fact query has type OID {}", self.next, oid.to_u32());
+            let mut is_null = false;
+            let datum = pg_sys::SPI_getbinval(self.tuple, self.descriptor, self.next, &mut is_null);
+            T::from_datum(datum, is_null)
+        }
+    }
+}
+
+/// Runs a read-only query and makes a value of each row. Takes no transaction id, works on a standby.
+///
+/// A SQL error unwinds, as everywhere in pgrx; `guarded` catches it.
+pub fn read<T>(sql: &str, args: &[DatumWithOid], mut value: impl FnMut(&mut Row) -> T) -> Vec<T> {
+    Spi::connect(|client| {
+        let mut cursor = client.try_open_cursor(sql, args).unwrap_or_else(|error| panic!("cannot read: {error}"));
+        let mut values = Vec::new();
+        loop {
+            let fetched = cursor.fetch(BATCH).unwrap_or_else(|error| panic!("cannot read: {error}")).len();
+            // SAFETY: SPI_cursor_fetch has just set SPI_tuptable to a table of `fetched` tuples, ours until we free it.
+            unsafe {
+                let table = pg_sys::SPI_tuptable;
+                for position in 0..fetched {
+                    let tuple = *(*table).vals.add(position);
+                    values.push(value(&mut Row { tuple, descriptor: (*table).tupdesc, next: 0 }));
+                }
+                pg_sys::SPI_freetuptable(table);
+            }
+            if fetched < BATCH as usize {
+                return values;
+            }
+        }
+    })
+}
+
+/// Runs a statement that writes, for functions whose name says so; the number of rows it wrote.
+pub fn write(sql: &str, args: &[DatumWithOid]) -> usize {
+    Spi::connect_mut(|client| client.update(sql, None, args).map(|rows| rows.len()))
+        .unwrap_or_else(|error| panic!("cannot write: {error}"))
+}
+
+/// An error that `guarded` has caught.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    pub sqlstate: String,
+    pub message: String,
+}
+
+/// Runs `body` in a subtransaction of its own: whatever fails in there, SQL error or panic, is undone and returned.
+/// A cancelled query and a terminated session are never caught.
+pub fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
+    let body = AssertUnwindSafe(body);
+    // SAFETY: the calls pair up as in PL/pgSQL's exception blocks: the subtransaction that is begun here ends on both
+    // paths, and memory context and resource owner are what they were before.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let outcome = PgTryBuilder::new(|| Ok({ body }.0())).catch_others(Err).catch_rust_panic(Err).execute();
+        match outcome {
+            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
+            Err(_) => {
+                pg_sys::MemoryContextSwitchTo(context);
+                pg_sys::RollbackAndReleaseCurrentSubTransaction();
+            }
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        outcome.map_err(|error| caught(error))
+    }
+}
+
+fn caught(error: CaughtError) -> Caught {
+    let report = match &error {
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => report,
+    };
+    let code = report.sql_error_code();
+    if matches!(code, PgSqlErrorCode::ERRCODE_QUERY_CANCELED | PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN) {
+        error.rethrow();
+    }
+    Caught { sqlstate: sqlstate(code), message: report.message().to_string() }
+}
+
+/// The five characters of a SQLSTATE from its packed form (six bits each).
+fn sqlstate(code: PgSqlErrorCode) -> String {
+    (0..5).map(|position| (b'0' + ((code as i32 >> (6 * position)) & 0x3F) as u8) as char).collect()
+}
+
+/// Ends the call with an ERROR.
+pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<String>) -> ! {
+    let report = pgrx::pg_sys::panic::ErrorReport::new(code, message.into(), "pg_dbre").set_hint(hint);
+    report.report(PgLogLevel::ERROR);
+    unreachable!("an ERROR does not return")
+}
+
+pub fn check_for_interrupts() {
+    pgrx::check_for_interrupts!();
+}
+
+/// `name` quoted where SQL needs it, by Postgres' own rule.
+pub fn quote_identifier(name: &str) -> String {
+    pgrx::spi::quote_identifier(name)
+}
+
+/// `text` as a SQL string literal.
+pub fn quote_literal(text: &str) -> String {
+    pgrx::spi::quote_literal(text)
+}

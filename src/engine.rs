@@ -1,0 +1,222 @@
+//! Selects rules, reads the facts they need, runs each guarded, and records what was skipped or failed.
+
+use crate::db::{self, Caught, guarded};
+use crate::facts::{self, Facts, LeftOut, RuleSetting};
+use crate::finding::{Finding, Rollback, Severity, fingerprint};
+use crate::rule::{Need, Options, Rule};
+use crate::rules;
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+/// What to check. None: everything.
+#[derive(Debug)]
+pub struct Selection {
+    pub categories: Option<Vec<String>>,
+    pub rules: Option<Vec<String>>,
+    pub schemas: Option<Vec<String>>,
+    pub min_severity: Severity,
+}
+
+impl Selection {
+    fn takes(&self, rule: &Rule) -> bool {
+        let among = |names: &Option<Vec<String>>, name: &str| {
+            names.as_ref().is_none_or(|names| names.iter().any(|n| n == name))
+        };
+        among(&self.categories, rule.category) && among(&self.rules, rule.id)
+    }
+
+    /// A rule named by its id runs even when it is disabled.
+    fn names(&self, rule: &Rule) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.iter().any(|name| name == rule.id))
+    }
+}
+
+/// All that one call has found.
+pub struct Run {
+    pub facts: Facts,
+    /// Ordered by severity, then impact.
+    pub findings: Vec<Reported>,
+    pub outcomes: Vec<Outcome>,
+}
+
+pub struct Reported {
+    pub rule: &'static Rule,
+    pub fingerprint: String,
+    pub finding: Finding,
+    pub rollback_sql: Option<String>,
+}
+
+/// What became of one rule.
+pub struct Outcome {
+    pub rule: &'static Rule,
+    pub status: Status,
+    pub findings: u64,
+    pub suppressed: u64,
+    pub left_out: LeftOut,
+    pub duration: Duration,
+}
+
+pub enum Status {
+    Ran,
+    Skipped(String),
+    Failed(Caught),
+}
+
+/// Runs the selected rules.
+pub fn run(selection: &Selection) -> Run {
+    let settings = facts::rule_settings();
+    let selected: Vec<Plan> =
+        rules::all().filter(|rule| selection.takes(rule)).map(|rule| Plan::of(rule, selection, &settings)).collect();
+    let needs: BTreeSet<Need> = selected
+        .iter()
+        .filter(|plan| plan.obstacle.is_none())
+        .flat_map(|plan| plan.rule.needs.iter().copied())
+        .collect();
+    let facts = Facts::read(&Vec::from_iter(needs), selection.schemas.as_deref());
+    let mut run = Run { facts, findings: Vec::new(), outcomes: Vec::new() };
+    for plan in selected {
+        run.execute(plan, selection.min_severity);
+    }
+    run.add_rollbacks();
+    run.suppress();
+    run.findings.sort_by(|a, b| {
+        (a.finding.severity, std::cmp::Reverse(a.finding.weight), a.rule.id, &a.finding.object).cmp(&(
+            b.finding.severity,
+            std::cmp::Reverse(b.finding.weight),
+            b.rule.id,
+            &b.finding.object,
+        ))
+    });
+    run
+}
+
+/// How a rule is to be run, or what stands in its way.
+struct Plan {
+    rule: &'static Rule,
+    severity: Option<Severity>,
+    options: Options,
+    obstacle: Option<Status>,
+}
+
+impl Plan {
+    fn of(rule: &'static Rule, selection: &Selection, settings: &HashMap<String, RuleSetting>) -> Plan {
+        let none = RuleSetting::default();
+        let setting = settings.get(rule.id).unwrap_or(&none);
+        let enabled = setting.enabled.unwrap_or(rule.enabled) || selection.names(rule);
+        let (options, mut obstacle) = match Options::resolve(rule, &setting.options) {
+            Ok(options) => (options, None),
+            Err(invalid) => (
+                Options::defaults(rule),
+                Some(Status::Failed(Caught {
+                    sqlstate: "22023".to_string(),
+                    message: format!("dbre.rule_settings: {}", invalid.message),
+                })),
+            ),
+        };
+        if !enabled {
+            let by = if rule.enabled { "disabled by dbre.rule_settings" } else { "off by default" };
+            obstacle = Some(Status::Skipped(by.to_string()));
+        }
+        Plan { rule, severity: setting.severity, options, obstacle }
+    }
+}
+
+impl Run {
+    fn execute(&mut self, plan: Plan, min_severity: Severity) {
+        db::check_for_interrupts();
+        let rule = plan.rule;
+        let begun = Instant::now();
+        let unread = rule.needs.iter().find_map(|need| self.facts.failure(*need).map(|caught| (need, caught)));
+        let (status, found) = if let Some(obstacle) = plan.obstacle {
+            (obstacle, Vec::new())
+        } else if let Some((need, caught)) = unread {
+            let message = format!("reading the {} failed: {}", need.name(), caught.message);
+            (Status::Failed(Caught { message, ..caught.clone() }), Vec::new())
+        } else {
+            match guarded(|| (rule.check)(&self.facts, &plan.options)) {
+                Ok(Ok(findings)) => (Status::Ran, findings),
+                Ok(Err(skip)) => (Status::Skipped(skip.0), Vec::new()),
+                Err(caught) => (Status::Failed(caught), Vec::new()),
+            }
+        };
+        let left_out = match status {
+            Status::Ran => self.facts.left_out(rule.needs),
+            _ => LeftOut::default(),
+        };
+        self.outcomes.push(Outcome { rule, status, findings: 0, suppressed: 0, left_out, duration: begun.elapsed() });
+        for mut finding in found {
+            finding.severity = plan.severity.unwrap_or(finding.severity);
+            if finding.severity <= min_severity {
+                let fingerprint = fingerprint(rule.id, &finding.object);
+                self.findings.push(Reported { rule, fingerprint, finding, rollback_sql: None });
+            }
+        }
+    }
+
+    /// A finding about an index that has been dropped since the facts were read is dropped too.
+    fn add_rollbacks(&mut self) {
+        let oids: Vec<u32> = self
+            .findings
+            .iter()
+            .filter_map(|reported| match reported.finding.rollback {
+                Rollback::Recreate { index, .. } => Some(index),
+                _ => None,
+            })
+            .collect();
+        let definitions = if oids.is_empty() { HashMap::new() } else { facts::index_definitions(&oids) };
+        self.findings.retain_mut(|reported| {
+            reported.rollback_sql = match &reported.finding.rollback {
+                Rollback::None => None,
+                Rollback::Sql(sql) => Some(sql.clone()),
+                Rollback::Recreate { index, then } => {
+                    let Some(definition) = definitions.get(index) else { return false };
+                    Some(definition.clone() + &then.as_ref().map(|then| format!("\n{then}")).unwrap_or_default())
+                }
+            };
+            true
+        });
+    }
+
+    fn suppress(&mut self) {
+        let identities: Vec<_> = self
+            .findings
+            .iter()
+            .map(|reported| (reported.fingerprint.as_str(), reported.rule.id, reported.finding.object.as_str()))
+            .collect();
+        let suppressed = if identities.is_empty() { Default::default() } else { facts::suppressed(&identities) };
+        let mut position = 0;
+        let outcomes = &mut self.outcomes;
+        self.findings.retain(|reported| {
+            let keep = !suppressed.contains(&position);
+            position += 1;
+            let outcome = outcomes.iter_mut().find(|outcome| outcome.rule.id == reported.rule.id);
+            let outcome = outcome.expect("every finding comes from a rule that ran");
+            if keep {
+                outcome.findings += 1
+            } else {
+                outcome.suppressed += 1
+            }
+            keep
+        });
+    }
+}
+
+impl Outcome {
+    /// `ran`, `skipped` or `failed`.
+    pub fn status_name(&self) -> &'static str {
+        match self.status {
+            Status::Ran => "ran",
+            Status::Skipped(_) => "skipped",
+            Status::Failed(_) => "failed",
+        }
+    }
+
+    /// Why it was skipped, how it failed, or what it had to leave out.
+    pub fn reason(&self) -> Option<String> {
+        match &self.status {
+            Status::Skipped(reason) => Some(reason.clone()),
+            Status::Failed(caught) => Some(caught.message.clone()),
+            Status::Ran => self.left_out.reason(),
+        }
+    }
+}

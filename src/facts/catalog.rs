@@ -1,0 +1,335 @@
+//! The structure of the database: tables, their indexes and foreign keys, and what ties them together.
+
+use super::tables::{self, Type, letter, oid};
+use super::{Index, QualifiedName, Table, TableKind, indexes};
+use crate::db;
+use crate::units::{Bytes, Count};
+use pgrx::pg_sys::Oid;
+use std::collections::{HashMap, HashSet};
+
+/// How many items a loop over the catalog takes between two looks for a cancel request.
+const ITEMS_PER_INTERRUPT_CHECK: usize = 256;
+
+pub struct Catalog {
+    tables: Vec<Table>,
+    positions: HashMap<u32, usize>,
+    partitions: HashMap<u32, Vec<u32>>,
+    foreign_keys: Vec<ForeignKey>,
+    foreign_keys_of: HashMap<u32, Vec<usize>>,
+    types: HashMap<u32, Type>,
+    classes: HashMap<u32, OperatorClass>,
+    /// Operator families with the operators they find as equality.
+    equality: HashSet<(u32, u32)>,
+    /// Tables left out because another session holds or awaits an ACCESS EXCLUSIVE lock on them or on a relative.
+    pub locked: u64,
+}
+
+#[derive(Debug)]
+pub struct OperatorClass {
+    pub family: u32,
+    pub name: String,
+    pub default: bool,
+}
+
+#[derive(Debug)]
+pub struct ForeignKey {
+    pub name: super::Name,
+    pub child: u32,
+    pub parent: u32,
+    pub child_columns: Vec<i16>,
+    pub parent_columns: Vec<i16>,
+    /// Parent column = child column, as the server checks it when a parent row goes.
+    operators: Vec<u32>,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReferentialAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+impl ReferentialAction {
+    fn from_letter(letter: char) -> ReferentialAction {
+        match letter {
+            'r' => ReferentialAction::Restrict,
+            'c' => ReferentialAction::Cascade,
+            'n' => ReferentialAction::SetNull,
+            'd' => ReferentialAction::SetDefault,
+            _ => ReferentialAction::NoAction,
+        }
+    }
+
+    pub fn sql(self) -> &'static str {
+        match self {
+            ReferentialAction::NoAction => "NO ACTION",
+            ReferentialAction::Restrict => "RESTRICT",
+            ReferentialAction::Cascade => "CASCADE",
+            ReferentialAction::SetNull => "SET NULL",
+            ReferentialAction::SetDefault => "SET DEFAULT",
+        }
+    }
+
+    /// It writes to the child rather than look at it.
+    pub fn writes(self) -> bool {
+        !matches!(self, ReferentialAction::NoAction | ReferentialAction::Restrict)
+    }
+}
+
+impl Catalog {
+    pub fn read(schemas: Option<&[String]>) -> Catalog {
+        let mut catalog = Catalog {
+            tables: Vec::new(),
+            positions: HashMap::new(),
+            partitions: HashMap::new(),
+            foreign_keys: Vec::new(),
+            foreign_keys_of: HashMap::new(),
+            types: tables::read_types().collect(),
+            classes: db::read(include_str!("../../sql/facts/opclasses.sql"), &[], |row| {
+                (oid(row), OperatorClass { family: oid(row), name: row.take(), default: row.take() })
+            })
+            .into_iter()
+            .collect(),
+            equality: db::read(include_str!("../../sql/facts/equality.sql"), &[], |row| (oid(row), oid(row)))
+                .into_iter()
+                .collect(),
+            locked: 0,
+        };
+        catalog.add_tables(tables::read(schemas));
+        for (table, column) in tables::read_columns() {
+            if let Some(position) = catalog.positions.get(&table) {
+                catalog.tables[*position].columns.push(column);
+            }
+        }
+        for index in indexes::read() {
+            if let Some(position) = catalog.positions.get(&index.table) {
+                catalog.tables[*position].indexes.push(index);
+            }
+        }
+        for table in &mut catalog.tables {
+            table.columns.sort_unstable_by_key(|column| column.number);
+            table.indexes.sort_unstable_by_key(|index| index.oid);
+        }
+        catalog.add_foreign_keys();
+        catalog
+    }
+
+    /// A locked table takes its whole partition tree with it: what is said of one part depends on the others.
+    fn add_tables(&mut self, read: Vec<(Option<Table>, u32, bool)>) {
+        let parents: HashMap<u32, u32> =
+            read.iter().filter_map(|(table, oid, _)| Some((*oid, table.as_ref()?.parent?))).collect();
+        let root = |mut oid: u32| {
+            while let Some(parent) = parents.get(&oid) {
+                oid = *parent;
+            }
+            oid
+        };
+        let locked: HashSet<u32> = read.iter().filter(|(_, _, locked)| *locked).map(|(_, oid, _)| root(*oid)).collect();
+        for (table, oid, _) in read {
+            let Some(table) = table else { continue };
+            if locked.contains(&root(oid)) {
+                self.locked += u64::from(table.judged);
+                continue;
+            }
+            if let Some(parent) = table.parent {
+                self.partitions.entry(parent).or_default().push(oid);
+            }
+            self.positions.insert(oid, self.tables.len());
+            self.tables.push(table);
+        }
+    }
+
+    fn add_foreign_keys(&mut self) {
+        let foreign_keys = db::read(include_str!("../../sql/facts/foreign_keys.sql"), &[], |row| ForeignKey {
+            name: row.take::<String>().into(),
+            child: oid(row),
+            parent: oid(row),
+            child_columns: row.take(),
+            parent_columns: row.take(),
+            operators: row.take::<Vec<Oid>>().into_iter().map(Oid::to_u32).collect(),
+            on_delete: ReferentialAction::from_letter(letter(row)),
+            on_update: ReferentialAction::from_letter(letter(row)),
+        });
+        self.foreign_keys = foreign_keys;
+        // The parts of a key that has vanished since the tables were read are gone with it.
+        let positions = &self.positions;
+        self.foreign_keys.retain(|key| positions.contains_key(&key.child) && positions.contains_key(&key.parent));
+        for (position, key) in self.foreign_keys.iter().enumerate() {
+            self.foreign_keys_of.entry(key.child).or_default().push(position);
+        }
+    }
+
+    /// The tables to judge.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.tables.iter().enumerate().filter_map(|(position, table)| {
+            if position % ITEMS_PER_INTERRUPT_CHECK == 0 {
+                db::check_for_interrupts();
+            }
+            table.judged.then_some(table)
+        })
+    }
+
+    /// The indexes to judge, each with its table.
+    pub fn indexes(&self) -> impl Iterator<Item = (&Table, &Index)> {
+        self.tables().flat_map(|table| table.indexes.iter().map(move |index| (table, index)))
+    }
+
+    /// The foreign keys of the tables to judge.
+    pub fn foreign_keys(&self) -> impl Iterator<Item = &ForeignKey> {
+        self.foreign_keys.iter().enumerate().filter_map(|(position, key)| {
+            if position % ITEMS_PER_INTERRUPT_CHECK == 0 {
+                db::check_for_interrupts();
+            }
+            self.table(key.child).judged.then_some(key)
+        })
+    }
+
+    /// Panics when the OID is not that of a table in the catalog: rules take OIDs from the catalog itself.
+    pub fn table(&self, oid: u32) -> &Table {
+        &self.tables[self.positions[&oid]]
+    }
+
+    pub fn partitions(&self, table: &Table) -> impl Iterator<Item = &Table> {
+        self.partitions.get(&table.oid).into_iter().flatten().map(|oid| self.table(*oid))
+    }
+
+    /// The tables that hold the rows: the table itself, or the partitions at the bottom of its tree.
+    pub fn leaves<'a>(&'a self, table: &'a Table) -> Vec<&'a Table> {
+        match table.kind {
+            TableKind::Partitioned => self.partitions(table).flat_map(|partition| self.leaves(partition)).collect(),
+            _ => vec![table],
+        }
+    }
+
+    /// Size of the table, with all its partitions.
+    pub fn bytes(&self, table: &Table) -> Bytes {
+        self.leaves(table).iter().map(|leaf| leaf.bytes()).sum()
+    }
+
+    /// The planner's figure, with all partitions. None: some part holds rows and was never vacuumed or analyzed.
+    pub fn rows(&self, table: &Table) -> Option<Count> {
+        let of = |leaf: &&Table| leaf.rows.or((leaf.bytes() == Bytes(0)).then_some(Count(0)));
+        self.leaves(table).iter().map(of).sum()
+    }
+
+    /// A cumulative statistic, with all partitions.
+    pub fn total(&self, table: &Table, of: impl Fn(&Table) -> Count) -> Count {
+        self.leaves(table).into_iter().map(of).sum()
+    }
+
+    pub fn type_of(&self, oid: u32) -> Option<&Type> {
+        self.types.get(&oid)
+    }
+
+    /// The type that a domain is over, or the type itself.
+    pub fn base_type(&self, mut oid: u32) -> u32 {
+        while let Some(base) = self.types.get(&oid).and_then(|type_| type_.base) {
+            oid = base;
+        }
+        oid
+    }
+
+    pub fn class(&self, oid: u32) -> Option<&OperatorClass> {
+        self.classes.get(&oid)
+    }
+
+    /// `public.orders(customer_id, "Kind")`.
+    pub fn columns_of(&self, table: &Table, columns: &[i16]) -> String {
+        format!("{}({})", table.name, self.column_names(table, columns).join(", "))
+    }
+
+    /// Quoted.
+    pub fn column_names(&self, table: &Table, columns: &[i16]) -> Vec<String> {
+        columns.iter().filter_map(|number| table.column(*number)).map(|column| column.name.to_string()).collect()
+    }
+
+    /// An index of the child that finds the rows of a parent key: on a partitioned table its own, or one of every partition.
+    pub fn is_covered(&self, key: &ForeignKey) -> bool {
+        self.covers_in(self.table(key.child), key, &key.child_columns)
+    }
+
+    fn covers_in(&self, table: &Table, key: &ForeignKey, columns: &[i16]) -> bool {
+        table.indexes.iter().any(|index| self.covers(table, index, key, columns))
+            || (table.kind == TableKind::Partitioned && {
+                let mut partitions = self.partitions(table).peekable();
+                partitions.peek().is_some()
+                    && partitions.all(|partition| {
+                        same_columns(table, columns, partition)
+                            .is_some_and(|columns| self.covers_in(partition, key, &columns))
+                    })
+            })
+    }
+
+    /// `index` serves the lookup of `key`, whose columns are `columns` in `table`, the child or a partition of it.
+    fn covers(&self, table: &Table, index: &Index, key: &ForeignKey, columns: &[i16]) -> bool {
+        let method = match &*index.method {
+            "btree" => true,
+            "hash" => columns.len() == 1,
+            _ => false,
+        };
+        method
+            && index.is_usable()
+            && index.keys.len() >= columns.len()
+            && columns.iter().enumerate().all(|(position, column)| {
+                index.keys[..columns.len()].iter().any(|part| {
+                    part.attribute == *column
+                        && self.class(part.class).is_some_and(|class| {
+                            key.operators
+                                .get(position)
+                                .is_some_and(|operator| self.equality.contains(&(class.family, *operator)))
+                        })
+                        && table.column(*column).is_some_and(|column| column.collation == part.collation)
+                })
+            })
+            && index.predicate_implied_by_not_null(table, columns)
+    }
+
+    /// A default btree on the child's columns could serve the key: false where the types differ so that every
+    /// comparison converts the child's side.
+    pub fn can_be_covered(&self, key: &ForeignKey) -> bool {
+        let child = self.table(key.child);
+        key.child_columns.iter().zip(&key.operators).all(|(column, operator)| {
+            child
+                .column(*column)
+                .and_then(|column| self.type_of(self.base_type(column.type_oid)))
+                .is_some_and(|type_| self.equality.contains(&(type_.btree_family, *operator)))
+        })
+    }
+
+    /// `index` is the only one that covers some foreign key of its table or, for a partition, of the tables above it.
+    pub fn is_only_cover(&self, table: &Table, index: &Index) -> bool {
+        let mut above = Some(table);
+        while let Some(child) = above {
+            let keys = self.foreign_keys_of.get(&child.oid).into_iter().flatten().map(|at| &self.foreign_keys[*at]);
+            for key in keys {
+                let Some(columns) = same_columns(child, &key.child_columns, table) else { continue };
+                let covers = |candidate: &Index| self.covers(table, candidate, key, &columns);
+                if covers(index) && !table.indexes.iter().any(|other| other.oid != index.oid && covers(other)) {
+                    return true;
+                }
+            }
+            above = child.parent.and_then(|parent| self.positions.get(&parent)).map(|at| &self.tables[*at]);
+        }
+        false
+    }
+
+    /// The statements and names of everything that is dropped or compared by name.
+    pub fn index_name(&self, table: &Table, index: &Index) -> QualifiedName {
+        QualifiedName { schema: table.name.schema.clone(), name: index.name.clone() }
+    }
+}
+
+/// The numbers in `other`, a relative in a partition tree, of the columns `columns` of `table`.
+pub fn same_columns(table: &Table, columns: &[i16], other: &Table) -> Option<Vec<i16>> {
+    columns
+        .iter()
+        .map(|number| {
+            let name = &table.column(*number)?.name;
+            other.columns.iter().find(|column| column.name == *name).map(|column| column.number)
+        })
+        .collect()
+}

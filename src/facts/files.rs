@@ -1,0 +1,41 @@
+//! The files of relations: their size and age, without opening the relation or taking a lock.
+//!
+//! `pg_relation_size()` opens the relation: it fills the relation cache of the session and waits for ACCESS EXCLUSIVE locks.
+
+use crate::units::Bytes;
+use std::time::{Duration, SystemTime};
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct File {
+    pub bytes: Bytes,
+    /// Since the file was made: by CREATE, or by the last command that rewrote the relation. None where the file system
+    /// doesn't say.
+    pub age_days: Option<f64>,
+}
+
+/// The main fork at `path` (relative to the data directory, which is every backend's working directory), all segments.
+/// None: dropped in the meantime.
+pub fn main_fork(path: &str) -> Option<File> {
+    let first = std::fs::metadata(path).ok()?;
+    let mut bytes = first.len();
+    for segment in 1.. {
+        match std::fs::metadata(format!("{path}.{segment}")) {
+            Ok(metadata) if bytes > 0 => bytes += metadata.len(),
+            _ => break,
+        }
+    }
+    Some(File { bytes: Bytes(bytes), age_days: first.created().ok().and_then(|at| at.elapsed().ok()).map(days) })
+}
+
+/// Since the folder of the relation file `path`, which is the database's, was made.
+pub fn database_age_days(path: &str) -> Option<f64> {
+    let marker = std::path::Path::new(path).with_file_name("PG_VERSION");
+    let modified: SystemTime = std::fs::metadata(marker).ok()?.modified().ok()?;
+    modified.elapsed().ok().map(days)
+}
+
+fn days(duration: Duration) -> f64 {
+    duration.as_secs_f64() / SECONDS_PER_DAY
+}

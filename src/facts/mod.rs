@@ -1,0 +1,124 @@
+//! What rules judge: plain structs, read once per call and only where a selected rule needs them.
+
+mod catalog;
+mod column_statistics;
+mod database;
+mod files;
+mod indexes;
+mod names;
+mod predicate;
+mod relation_names;
+mod settings;
+mod tables;
+mod workload;
+
+pub use catalog::same_columns;
+pub use catalog::{Catalog, ForeignKey, ReferentialAction};
+pub use column_statistics::{ColumnStatistics, Statistics};
+pub use database::Database;
+pub use indexes::{Index, Key, index_definitions};
+pub use names::{Name, QualifiedName};
+pub use relation_names::{Namer, RelationNames};
+pub use settings::{RuleSetting, rule_settings, suppressed};
+pub use tables::{Column, Table, TableKind, TableStatistics, Type};
+pub use workload::{FilterColumn, Workload};
+
+use crate::db::{Caught, guarded};
+use crate::rule::Need;
+use crate::units::Count;
+
+/// The facts of one call. An accessor panics when the rule that calls it does not declare the need.
+pub struct Facts {
+    pub database: Database,
+    catalog: Option<Result<Catalog, Caught>>,
+    column_statistics: Option<Result<ColumnStatistics, Caught>>,
+    relation_names: Option<Result<RelationNames, Caught>>,
+    workload: Option<Result<Workload, Caught>>,
+}
+
+impl Facts {
+    /// Reads what `needs` names. Tables outside `schemas` (None: all but the system's) are known, but not judged.
+    pub fn read(needs: &[Need], schemas: Option<&[String]>) -> Facts {
+        let database = Database::read();
+        let needed = |need| needs.contains(&need);
+        let workload = needed(Need::Workload).then(|| guarded(|| Workload::read(&database)));
+        Facts {
+            catalog: needed(Need::Catalog).then(|| guarded(|| Catalog::read(schemas))),
+            column_statistics: needed(Need::ColumnStatistics).then(|| guarded(ColumnStatistics::read)),
+            relation_names: needed(Need::RelationNames).then(|| guarded(RelationNames::read)),
+            workload,
+            database,
+        }
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        available(&self.catalog, Need::Catalog)
+    }
+
+    pub fn column_statistics(&self) -> &ColumnStatistics {
+        available(&self.column_statistics, Need::ColumnStatistics)
+    }
+
+    pub fn relation_names(&self) -> &RelationNames {
+        available(&self.relation_names, Need::RelationNames)
+    }
+
+    pub fn workload(&self) -> &Workload {
+        available(&self.workload, Need::Workload)
+    }
+
+    /// Why a need could not be read, if so.
+    pub fn failure(&self, need: Need) -> Option<&Caught> {
+        match need {
+            Need::Catalog => self.catalog.as_ref()?.as_ref().err(),
+            Need::ColumnStatistics => self.column_statistics.as_ref()?.as_ref().err(),
+            Need::RelationNames => self.relation_names.as_ref()?.as_ref().err(),
+            Need::Workload => self.workload.as_ref()?.as_ref().err(),
+        }
+    }
+
+    /// How many tables a rule with these needs could not judge, and why.
+    pub fn left_out(&self, needs: &[Need]) -> LeftOut {
+        let Some(Ok(catalog)) = &self.catalog else { return LeftOut::default() };
+        let unreadable = |_: &&Table| needs.contains(&Need::ColumnStatistics);
+        LeftOut {
+            locked: catalog.locked,
+            no_privilege: catalog.tables().filter(|table| !table.readable).filter(unreadable).count() as u64,
+        }
+    }
+}
+
+/// Tables that could not be judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// locked in ACCESS EXCLUSIVE mode by another session
+    pub locked: u64,
+    /// planner statistics need the privilege SELECT
+    pub no_privilege: u64,
+}
+
+impl LeftOut {
+    pub fn tables(self) -> u64 {
+        self.locked + self.no_privilege
+    }
+
+    pub fn reason(self) -> Option<String> {
+        let of = |count: u64, why: &str| (count > 0).then(|| format!("{} {why}", Count(count).of("table")));
+        let reasons: Vec<_> = [
+            of(self.locked, "left out: locked by another session"),
+            of(self.no_privilege, "judged without column statistics: no privilege SELECT"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+}
+
+fn available<T>(fact: &Option<Result<T, Caught>>, need: Need) -> &T {
+    match fact {
+        Some(Ok(fact)) => fact,
+        Some(Err(error)) => panic!("reading the {} failed: {}", need.name(), error.message),
+        None => panic!("the rule does not declare that it needs the {}", need.name()),
+    }
+}

@@ -1,0 +1,192 @@
+//! Tables, partitioned tables and materialized views, with their columns and indexes.
+
+use super::files::{self, File};
+use super::{Index, QualifiedName};
+use crate::db::{self, Row};
+use crate::units::{Bytes, Count};
+use pgrx::pg_sys::Oid;
+
+#[derive(Debug)]
+pub struct Table {
+    pub oid: u32,
+    pub name: QualifiedName,
+    pub kind: TableKind,
+    pub temporary: bool,
+    pub replica_identity: char,
+    /// The planner's figure. None: never vacuumed or analyzed.
+    pub rows: Option<Count>,
+    pub file: File,
+    /// The partitioned table that this is a partition of.
+    pub parent: Option<u32>,
+    /// In a publication of updates or deletes.
+    pub published: bool,
+    /// In one of the schemas asked for, and not an extension's.
+    pub judged: bool,
+    /// The caller may read the planner statistics.
+    pub readable: bool,
+    pub statistics: TableStatistics,
+    pub columns: Vec<Column>,
+    pub indexes: Vec<Index>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableKind {
+    Plain,
+    Partitioned,
+    MaterializedView,
+}
+
+/// Cumulative statistics of a table.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TableStatistics {
+    pub sequential_scans: Count,
+    pub rows_read_sequentially: Count,
+    pub inserts: Count,
+    pub updates: Count,
+    pub hot_updates: Count,
+    pub deletes: Count,
+}
+
+impl TableStatistics {
+    /// Writes that every index of the table took part in.
+    pub fn index_writes(&self) -> Count {
+        Count(self.inserts.0 + self.updates.0.saturating_sub(self.hot_updates.0))
+    }
+}
+
+#[derive(Debug)]
+pub struct Column {
+    pub number: i16,
+    pub name: super::Name,
+    pub type_oid: u32,
+    /// With its modifier (`numeric(10,2)`); None where the type's own name says it all.
+    pub type_with_modifier: Option<String>,
+    pub collation: u32,
+    pub not_null: bool,
+}
+
+#[derive(Debug)]
+pub struct Type {
+    pub name: String,
+    /// Of a domain; otherwise None.
+    pub base: Option<u32>,
+    pub category: char,
+    pub length: i16,
+    pub alignment: char,
+    /// Operator family of the default btree operator class; 0 where there is none.
+    pub btree_family: u32,
+    /// A btree may deduplicate equal values.
+    pub deduplicates: bool,
+}
+
+impl Table {
+    pub fn bytes(&self) -> Bytes {
+        self.file.bytes
+    }
+
+    pub fn is_partition(&self) -> bool {
+        self.parent.is_some()
+    }
+
+    pub fn column(&self, number: i16) -> Option<&Column> {
+        let position = self.columns.binary_search_by_key(&number, |column| column.number).ok()?;
+        Some(&self.columns[position])
+    }
+
+    pub fn index(&self, oid: u32) -> Option<&Index> {
+        self.indexes.iter().find(|index| index.oid == oid)
+    }
+
+    /// `TABLE public.a` or `MATERIALIZED VIEW public.b`, as ALTER wants it.
+    pub fn keyword(&self) -> &'static str {
+        if self.kind == TableKind::MaterializedView { "materialized view" } else { "table" }
+    }
+}
+
+/// A row of tables.sql; `None` where the table has been dropped meanwhile. The flag: another session has locked it.
+pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Option<Table>, u32, bool)> {
+    let schemas = schemas.map(<[String]>::to_vec);
+    db::read(include_str!("../../sql/facts/tables.sql"), &[schemas.into()], |row| {
+        let oid = oid(row);
+        let name = QualifiedName { schema: row.take::<String>().into(), name: row.take::<String>().into() };
+        let kind = match row.take::<String>().as_str() {
+            "p" => TableKind::Partitioned,
+            "m" => TableKind::MaterializedView,
+            _ => TableKind::Plain,
+        };
+        let temporary = row.take::<String>() == "t";
+        let replica_identity = letter(row);
+        let rows = row.take_option::<f64>().map(|rows| Count(rows as u64));
+        let file = match row.take_option::<String>() {
+            Some(path) => files::main_fork(&path),
+            None => Some(File::default()),
+        };
+        let parent = row.take_option::<Oid>().map(Oid::to_u32);
+        let (published, judged, readable, locked) = (row.take(), row.take(), row.take(), row.take());
+        let mut count = || Count(row.take::<i64>() as u64);
+        let statistics = TableStatistics {
+            sequential_scans: count(),
+            rows_read_sequentially: count(),
+            inserts: count(),
+            updates: count(),
+            hot_updates: count(),
+            deletes: count(),
+        };
+        let table = file.map(|file| Table {
+            oid,
+            name,
+            kind,
+            temporary,
+            replica_identity,
+            rows,
+            file,
+            parent,
+            published,
+            judged,
+            readable,
+            statistics,
+            columns: Vec::new(),
+            indexes: Vec::new(),
+        });
+        (table, oid, locked)
+    })
+}
+
+/// Columns with the OIDs of their tables.
+pub(super) fn read_columns() -> Vec<(u32, Column)> {
+    db::read(include_str!("../../sql/facts/columns.sql"), &[], |row| {
+        let column = |row: &mut Row| Column {
+            number: row.take(),
+            name: row.take::<String>().into(),
+            type_oid: oid(row),
+            type_with_modifier: row.take_option(),
+            collation: oid(row),
+            not_null: row.take(),
+        };
+        (oid(row), column(row))
+    })
+}
+
+pub(super) fn read_types() -> impl Iterator<Item = (u32, Type)> {
+    db::read(include_str!("../../sql/facts/types.sql"), &[], |row| {
+        let type_ = |row: &mut Row| Type {
+            name: row.take(),
+            base: Some(oid(row)).filter(|base| *base != 0),
+            category: letter(row),
+            length: row.take(),
+            alignment: letter(row),
+            btree_family: oid(row),
+            deduplicates: row.take(),
+        };
+        (oid(row), type_(row))
+    })
+    .into_iter()
+}
+
+pub(super) fn oid(row: &mut Row) -> u32 {
+    row.take::<Oid>().to_u32()
+}
+
+pub(super) fn letter(row: &mut Row) -> char {
+    row.take::<String>().chars().next().unwrap_or(' ')
+}

@@ -1,0 +1,194 @@
+//! What a rule is: data that documents it, and a check from facts to findings.
+
+use crate::facts::Facts;
+use crate::finding::{Finding, Severity};
+use serde_json::{Map, Value, json};
+
+pub struct Rule {
+    /// snake_case, names the bad state; the file's name.
+    pub id: &'static str,
+    pub category: &'static str,
+    pub severity: Severity,
+    pub since: &'static str,
+    pub enabled: bool,
+    pub condition: &'static str,
+    pub effect: &'static str,
+    pub workaround: &'static str,
+    pub sources: &'static [&'static str],
+    pub options: &'static [OptionSpec],
+    pub needs: &'static [Need],
+    pub cases: &'static [Case],
+    pub check: fn(&Facts, &Options) -> Verdict,
+}
+
+/// Findings, or why the rule cannot judge here and now.
+pub type Verdict = Result<Vec<Finding>, Skip>;
+
+pub struct Skip(pub String);
+
+/// A fact beyond the database's own data that a check reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    Catalog,
+    ColumnStatistics,
+    RelationNames,
+    Workload,
+}
+
+impl Need {
+    pub fn name(self) -> &'static str {
+        match self {
+            Need::Catalog => "catalog",
+            Need::ColumnStatistics => "column statistics",
+            Need::RelationNames => "relation names",
+            Need::Workload => "workload (pg_stat_statements, where installed)",
+        }
+    }
+}
+
+pub struct OptionSpec {
+    pub name: &'static str,
+    pub kind: OptionKind,
+    pub unit: &'static str,
+    pub description: &'static str,
+}
+
+pub enum OptionKind {
+    Number { default: f64, min: f64, max: f64 },
+    Pattern { default: &'static str },
+}
+
+impl OptionSpec {
+    pub const fn number(
+        name: &'static str,
+        (default, unit): (f64, &'static str),
+        (min, max): (f64, f64),
+        description: &'static str,
+    ) -> OptionSpec {
+        OptionSpec { name, kind: OptionKind::Number { default, min, max }, unit, description }
+    }
+
+    pub const fn bytes(name: &'static str, default: u64, description: &'static str) -> OptionSpec {
+        OptionSpec::number(name, (default as f64, "bytes"), (0.0, (1u64 << 50) as f64), description)
+    }
+
+    pub const fn pattern(name: &'static str, default: &'static str, description: &'static str) -> OptionSpec {
+        OptionSpec { name, kind: OptionKind::Pattern { default }, unit: "regular expression", description }
+    }
+
+    pub fn default(&self) -> Value {
+        match self.kind {
+            OptionKind::Number { default, .. } => number(default),
+            OptionKind::Pattern { default } => json!(default),
+        }
+    }
+
+    /// Why `value` is none of this option's, if so.
+    pub fn refuse(&self, value: &Value) -> Option<String> {
+        match self.kind {
+            OptionKind::Number { min, max, .. } => match value.as_f64() {
+                Some(given) if (min..=max).contains(&given) => None,
+                _ => Some(format!(
+                    "{} must be a number from {} to {} ({}), not {value}",
+                    self.name,
+                    number(min),
+                    number(max),
+                    self.unit
+                )),
+            },
+            OptionKind::Pattern { .. } => match value.as_str().map(regex_lite::Regex::new) {
+                Some(Ok(_)) => None,
+                Some(Err(error)) => Some(format!("{} is no regular expression: {error}", self.name)),
+                None => Some(format!("{} must be a string that holds a regular expression, not {value}", self.name)),
+            },
+        }
+    }
+
+    /// The option as `dbre.rules` shows it.
+    pub fn describe(&self, current: &Value) -> Value {
+        let mut shown = json!({
+            "default": self.default(), "current": current, "unit": self.unit, "description": self.description,
+        });
+        if let OptionKind::Number { min, max, .. } = self.kind {
+            shown["min"] = number(min);
+            shown["max"] = number(max);
+        }
+        shown
+    }
+}
+
+fn number(value: f64) -> Value {
+    if value.fract() == 0.0 { json!(value as i64) } else { json!(value) }
+}
+
+/// A rule's options with the values in force.
+#[derive(Debug)]
+pub struct Options(Map<String, Value>);
+
+impl Options {
+    /// Defaults, overridden by `settings`; an unknown option or a value out of range is an error that says what is valid.
+    pub fn resolve(rule: &Rule, settings: &Map<String, Value>) -> Result<Options, InvalidOption> {
+        let Options(mut values) = Options::defaults(rule);
+        for (name, value) in settings {
+            let Some(option) = rule.options.iter().find(|option| option.name == name) else {
+                return Err(InvalidOption::unknown(rule, name));
+            };
+            if let Some(refusal) = option.refuse(value) {
+                return Err(InvalidOption { message: refusal, hint: option.description.to_string() });
+            }
+            values.insert(name.clone(), value.clone());
+        }
+        Ok(Options(values))
+    }
+
+    pub fn defaults(rule: &Rule) -> Options {
+        Options(rule.options.iter().map(|option| (option.name.to_string(), option.default())).collect())
+    }
+
+    /// Panics when the rule declares no such number: a mistake in the rule's file.
+    pub fn number(&self, name: &str) -> f64 {
+        self.0[name].as_f64().expect("a number option")
+    }
+
+    pub fn bytes(&self, name: &str) -> u64 {
+        self.number(name) as u64
+    }
+
+    pub fn pattern(&self, name: &str) -> regex_lite::Regex {
+        regex_lite::Regex::new(self.0[name].as_str().expect("a pattern option")).expect("validated when it was set")
+    }
+
+    pub fn get(&self, name: &str) -> &Value {
+        &self.0[name]
+    }
+}
+
+#[derive(Debug)]
+pub struct InvalidOption {
+    pub message: String,
+    pub hint: String,
+}
+
+impl InvalidOption {
+    pub fn unknown(rule: &Rule, name: &str) -> InvalidOption {
+        let names: Vec<_> = rule.options.iter().map(|option| option.name).collect();
+        InvalidOption {
+            message: format!("rule {} has no option {name:?}", rule.id),
+            hint: if names.is_empty() {
+                "It has no options.".to_string()
+            } else {
+                format!("Its options are: {}.", names.join(", "))
+            },
+        }
+    }
+}
+
+/// Setup SQL with the expected outcome; run by the scenarios in a database of its own.
+pub struct Case {
+    pub name: &'static str,
+    pub setup: &'static str,
+    /// How many findings of this rule the setup causes.
+    pub finds: usize,
+    /// Applying every finding's `fix_sql` makes all of them disappear.
+    pub fix_clears: bool,
+}

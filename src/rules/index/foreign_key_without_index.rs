@@ -1,0 +1,298 @@
+use crate::advice::index_ddl::{NewIndex, in_sqlalchemy};
+use crate::advice::index_size;
+use crate::facts::{Catalog, Facts, ForeignKey, Index, Name, Table, same_columns};
+use crate::finding::{Finding, Rollback, Severity, change, object};
+use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::{Bytes, Count, listing};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub static RULE: Rule = Rule {
+    id: "foreign_key_without_index",
+    category: "index",
+    severity: Severity::medium,
+    since: "0.1.0",
+    enabled: true,
+    condition: "No valid, ready index leads with the key's columns, in any order, in a type that serves equality (btree, or \
+                hash for one column) with operator class and collation of the key, and with a predicate that is absent or \
+                implied by the columns being not null. On a partitioned table every partition must have such an index.",
+    effect: "Each row deleted from the parent, or whose key is updated, reads the whole child table, with the parent row \
+             locked. Joins from parent to child read it too.",
+    workaround: "Create the index concurrently. A child that stays small, or a parent whose rows are never deleted, can do \
+                 without: suppress the finding.",
+    sources: &[
+        "https://www.postgresql.org/docs/17/ddl-constraints.html#DDL-CONSTRAINTS-FK",
+        "https://www.postgresql.org/docs/17/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY",
+    ],
+    options: &[
+        OptionSpec::bytes("small_bytes", Bytes::MIB, "A smaller child is of severity low."),
+        OptionSpec::bytes(
+            "large_bytes",
+            100 * Bytes::MIB,
+            "From here on, a child whose parent has had deletes is of severity high; from ten times this, critical when the \
+             key cascades.",
+        ),
+    ],
+    needs: &[Need::Catalog, Need::ColumnStatistics, Need::RelationNames],
+    cases: &[
+        Case {
+            name: "a child without any index",
+            setup: "create table parent (id bigint primary key); create table child (id bigint primary key, parent_id bigint \
+                    references parent)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "the columns lead an index in another order",
+            setup: "create table parent (a int, b int, primary key (a, b)); create table child (id int primary key, a int, b \
+                    int, c int, foreign key (a, b) references parent); create index on child (b, a, c)",
+            finds: 0,
+            fix_clears: false,
+        },
+        Case {
+            name: "the columns are only INCLUDE columns, or not leading",
+            setup: "create table parent (id int primary key, b int unique); create table child (id int primary key, parent_id \
+                    int references parent, b int references parent (b)); create index on child (id) include (parent_id); \
+                    create index on child (id, b)",
+            finds: 2,
+            fix_clears: true,
+        },
+        Case {
+            name: "a predicate that not-null columns imply covers, another does not",
+            setup: "create table parent (id int primary key); create table covered (id int primary key, parent_id int \
+                    references parent); create index on covered (parent_id) where parent_id is not null; create table bare \
+                    (id int primary key, parent_id int references parent); create index on bare (parent_id) where id > 5",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "a hash index covers one column; gin and brin cover none",
+            setup: "create table parent (id int primary key); create table hashed (id int primary key, parent_id int \
+                    references parent); create index on hashed using hash (parent_id); create table ranged (id int primary \
+                    key, parent_id int references parent); create index on ranged using brin (parent_id)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "some leading columns are covered: the new index begins with them",
+            setup: "create table parent (a int, b int, primary key (a, b)); create table child (id int primary key, a int, b \
+                    int, foreign key (a, b) references parent); create index child_b on child (b)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "a self-reference counts",
+            setup: "create table node (id int primary key, above int references node)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "two keys on the same columns are one finding",
+            setup: "create table a (id int primary key); create table b (id int primary key); create table child (id int \
+                    primary key, ref int references a, foreign key (ref) references b)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "a partitioned child is one finding, and an index that a partition has is attached",
+            setup: "create table parent (id int primary key); create table child (id int, at int, parent_id int references \
+                    parent) partition by range (at); create table child_1 partition of child for values from (0) to (10); \
+                    create table child_2 partition of child for values from (10) to (20) partition by range (at); create \
+                    table child_2_a partition of child_2 for values from (10) to (15); create index on child_1 (parent_id)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "every partition has an index of its own",
+            setup: "create table parent (id int primary key); create table child (at int, parent_id int references parent) \
+                    partition by range (at); create table child_1 partition of child for values from (0) to (10); create \
+                    index on child_1 (parent_id)",
+            finds: 0,
+            fix_clears: false,
+        },
+        Case {
+            name: "names with quotes, spaces, dots and 63 bytes",
+            setup: "create table \"Eltern.tabelle \"\"x\"\"\" (\"Größe\" int primary key); create table \
+                    \"Kind_mit_einem_sehr_langen_Namen_der_genau_63_Bytes_lang_ist_xy\" (id int primary key, \"Größe der \
+                    Eltern\" int references \"Eltern.tabelle \"\"x\"\"\")",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "types so different that no index on the child can help",
+            setup: "create table parent (id numeric primary key); create table child (id int primary key, parent_id int \
+                    references parent)",
+            finds: 0,
+            fix_clears: false,
+        },
+    ],
+    check,
+};
+
+fn check(facts: &Facts, options: &Options) -> Verdict {
+    let catalog = facts.catalog();
+    let mut uncovered: BTreeMap<(u32, Vec<i16>), Vec<&ForeignKey>> = BTreeMap::new();
+    for key in catalog.foreign_keys().filter(|key| !catalog.is_covered(key) && catalog.can_be_covered(key)) {
+        let mut columns = key.child_columns.clone();
+        columns.sort_unstable();
+        uncovered.entry((key.child, columns)).or_default().push(key);
+    }
+    let mut namer = facts.relation_names().namer();
+    let findings = uncovered.into_iter().map(|((child, _), keys)| {
+        let child = catalog.table(child);
+        let partial = best_partial_cover(child, &keys[0].child_columns);
+        let numbers = column_order(child, &keys[0].child_columns, partial);
+        let columns: Vec<&Name> = numbers.iter().filter_map(|number| child.column(*number)).map(|c| &c.name).collect();
+        let new = NewIndex {
+            specification: format!("USING btree ({})", catalog.column_names(child, &numbers).join(", ")),
+            columns: columns.clone(),
+        };
+        let creation = new.creation(catalog, &mut namer, child, |partition, index| {
+            same_columns(child, &numbers, partition).is_some_and(|columns| is_default_btree(catalog, partition, index, &columns))
+        });
+        let deletes = keys.iter().map(|key| catalog.total(catalog.table(key.parent), |t| t.statistics.deletes)).sum();
+        let (bytes, rows) = (catalog.bytes(child), catalog.rows(child));
+        let index_bytes = index_size::estimate(catalog, facts.column_statistics(), child, &numbers);
+        let object = catalog.columns_of(child, &keys[0].child_columns);
+        let names: Vec<_> = keys.iter().map(|key| &key.name).collect();
+        let parents: Vec<_> = keys.iter().map(|key| catalog.table(key.parent).name.to_string()).collect();
+        let size = rows.map_or(format!("{bytes}, never analyzed"), |rows| format!("{} in {bytes}", rows.of("row")));
+        Finding {
+            severity: judge(options, bytes, deletes, &keys),
+            weight: bytes.0,
+            summary: format!("Foreign key {} on {object} has no index: {size}", listing(&names)),
+            cause: cause(catalog, child, &keys, &parents, deletes, partial),
+            evidence: object! {
+                "child": child.name.to_string(),
+                "columns": columns.iter().map(|name| name.raw()).collect::<Vec<_>>(),
+                "child_bytes": bytes,
+                "child_rows": rows,
+                "child_sequential_scans": catalog.total(child, |leaf| leaf.statistics.sequential_scans),
+                "foreign_keys": keys.iter().map(|key| evidence(catalog, key)).collect::<Vec<_>>(),
+                "partial_cover": partial.map(|index| catalog.index_name(child, index).to_string()),
+                "index_bytes": index_bytes,
+            },
+            impact: object! {
+                "bytes_read_per_parent_row_deleted": change((bytes, "estimated"), (descent(index_bytes), "estimated")),
+                "disk_bytes": change((0, "measured"), (index_bytes, "estimated")),
+            },
+            fix_sql: Some(creation.fix_sql),
+            app_fix: Some(in_sqlalchemy(&creation.name, child, &columns)),
+            risk: format!("{} {}", disk(index_bytes), creation.risk),
+            rollback: Rollback::Sql(creation.rollback_sql),
+            verify_sql: Some(creation.verify_sql),
+            object,
+        }
+    });
+    Ok(findings.collect())
+}
+
+fn judge(options: &Options, child: Bytes, deletes: Count, keys: &[&ForeignKey]) -> Severity {
+    let (small, large) = (options.bytes("small_bytes"), options.bytes("large_bytes"));
+    let writes = keys.iter().any(|key| key.on_delete.writes());
+    match child.0 {
+        bytes if bytes < small => Severity::low,
+        bytes if bytes < large || deletes.0 == 0 => Severity::medium,
+        bytes if writes && bytes >= large.saturating_mul(10) => Severity::critical,
+        _ => Severity::high,
+    }
+}
+
+fn cause(
+    catalog: &Catalog,
+    child: &Table,
+    keys: &[&ForeignKey],
+    parents: &[String],
+    deletes: Count,
+    partial: Option<&Index>,
+) -> String {
+    let actions: Vec<_> = keys
+        .iter()
+        .map(|key| format!("{} ON DELETE {} ON UPDATE {}", key.name, key.on_delete.sql(), key.on_update.sql()))
+        .collect();
+    let seen = match deletes.0 {
+        0 => "statistics have seen no delete there yet".to_string(),
+        _ => format!("statistics have seen {}", deletes.of("delete")),
+    };
+    let mut cause = format!(
+        "Postgres indexes the parent's side of a foreign key, never the child's. When a row of {} goes or its key changes, \
+         the server looks up its children by reading all of {} ({}); {seen}.",
+        listing(parents),
+        child.name,
+        actions.join("; "),
+    );
+    if let Some(index) = partial {
+        let name = catalog.index_name(child, index);
+        cause += &format!(
+            " Index {name} leads with some of the columns; the new index begins as it does, so that redundant_index can retire \
+             it where nothing else needs it."
+        );
+    }
+    cause
+}
+
+fn evidence(catalog: &Catalog, key: &ForeignKey) -> Value {
+    let parent = catalog.table(key.parent);
+    json!({
+        "constraint_name": key.name.raw(),
+        "parent": parent.name.to_string(),
+        "on_delete": key.on_delete.sql(),
+        "on_update": key.on_update.sql(),
+        "parent_bytes": catalog.bytes(parent),
+        "parent_rows": catalog.rows(parent),
+        "parent_deletes": catalog.total(parent, |leaf| leaf.statistics.deletes),
+        "parent_updates": catalog.total(parent, |leaf| leaf.statistics.updates),
+    })
+}
+
+/// The usable plain btree that leads with the most of the columns.
+fn best_partial_cover<'a>(child: &'a Table, columns: &[i16]) -> Option<&'a Index> {
+    child
+        .indexes
+        .iter()
+        .filter(|index| index.is_usable() && index.is_plain() && &*index.method == "btree")
+        .map(|index| (index.key_attributes().take_while(|key| columns.contains(key)).count(), index))
+        .filter(|(leading, index)| *leading > 0 && *leading == index.keys.len())
+        .max_by_key(|(leading, _)| *leading)
+        .map(|(_, index)| index)
+}
+
+/// The key's columns, those first that an existing index begins with.
+fn column_order(child: &Table, columns: &[i16], partial: Option<&Index>) -> Vec<i16> {
+    let leading = partial.into_iter().flat_map(Index::key_attributes).filter(|key| columns.contains(key));
+    let mut ordered: Vec<i16> = leading.collect();
+    let rest: Vec<i16> = columns.iter().copied().filter(|column| !ordered.contains(column)).collect();
+    ordered.extend(rest);
+    ordered.retain(|column| child.column(*column).is_some());
+    ordered
+}
+
+/// What `CREATE INDEX ON partition (columns)` would make.
+fn is_default_btree(catalog: &Catalog, partition: &Table, index: &Index, columns: &[i16]) -> bool {
+    &*index.method == "btree"
+        && index.is_plain()
+        && !index.unique
+        && index.included.is_empty()
+        && index.keys.len() == columns.len()
+        && index.keys.iter().zip(columns).all(|(key, column)| {
+            key.attribute == *column
+                && key.order == 0
+                && catalog.class(key.class).is_some_and(|class| class.default)
+                && partition.column(*column).is_some_and(|column| column.collation == key.collation)
+        })
+}
+
+/// One page on each level of the index, and one of the table.
+fn descent(index: Option<Bytes>) -> Bytes {
+    const KEYS_PER_PAGE: f64 = 250.0;
+    let pages = index.map_or(1.0, |bytes| (bytes.0 as f64 / index_size::PAGE).max(1.0));
+    let levels = 1.0 + (pages.ln() / KEYS_PER_PAGE.ln()).ceil();
+    Bytes(((levels + 1.0) * index_size::PAGE) as u64)
+}
+
+fn disk(index: Option<Bytes>) -> String {
+    match index {
+        Some(bytes) => format!("About {bytes} of disk (estimated), and one more index to write on every insert."),
+        None => "One more index to write on every insert; no statistics to estimate its size by: run ANALYZE.".to_string(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Quantities that findings speak of; each prints itself the way a DBRE would say it.
+
+use serde::Serialize;
+use std::fmt;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    pub const KIB: u64 = 1024;
+    pub const MIB: u64 = 1024 * Self::KIB;
+    pub const GIB: u64 = 1024 * Self::MIB;
+}
+
+impl std::iter::Sum for Bytes {
+    fn sum<I: Iterator<Item = Bytes>>(bytes: I) -> Bytes {
+        Bytes(bytes.map(|b| b.0).sum())
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut value, mut unit) = (self.0 as f64, "bytes");
+        for larger in ["kB", "MB", "GB", "TB"] {
+            if value < 1000.0 {
+                break;
+            }
+            value /= 1024.0;
+            unit = larger;
+        }
+        if unit == "bytes" || value >= 10.0 { write!(f, "{value:.0} {unit}") } else { write!(f, "{value:.1} {unit}") }
+    }
+}
+
+/// A number of rows, scans or writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Count(pub u64);
+
+impl std::iter::Sum for Count {
+    fn sum<I: Iterator<Item = Count>>(counts: I) -> Count {
+        Count(counts.map(|c| c.0).sum())
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (position, digit) in digits.chars().enumerate() {
+            if position > 0 && (digits.len() - position).is_multiple_of(3) {
+                write!(f, ",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Count {
+    /// `1 scan`, `2 scans`.
+    pub fn of(self, singular: &str) -> String {
+        if self.0 == 1 { format!("1 {singular}") } else { format!("{self} {singular}s") }
+    }
+}
+
+/// `a, b and c`.
+pub fn listing<T: fmt::Display>(items: &[T]) -> String {
+    match items {
+        [] => String::new(),
+        [only] => only.to_string(),
+        [rest @ .., last] => {
+            format!("{} and {last}", rest.iter().map(T::to_string).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    #[test]
+    fn bytes_keep_two_digits_below_ten() {
+        let shown: Vec<String> = [0, 999, 1000, 8192, 10 * Bytes::MIB, 5 * Bytes::GIB / 2]
+            .into_iter()
+            .map(|bytes| Bytes(bytes).to_string())
+            .collect();
+        assert_eq!(shown, ["0 bytes", "999 bytes", "1.0 kB", "8.0 kB", "10 MB", "2.5 GB"]);
+    }
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        assert_eq!(Count(7).to_string(), "7");
+        assert_eq!(Count(123456).to_string(), "123,456");
+        assert_eq!(Count(1234567).of("row"), "1,234,567 rows");
+        assert_eq!(Count(1).of("row"), "1 row");
+    }
+
+    #[test]
+    fn listings_end_with_and() {
+        assert_eq!(listing::<&str>(&[]), "");
+        assert_eq!(listing(&["a"]), "a");
+        assert_eq!(listing(&["a", "b", "c"]), "a, b and c");
+    }
+}
