@@ -17,9 +17,10 @@ fn main() {
         let name = file.file_stem().unwrap().to_str().unwrap();
         let category = file.parent().unwrap().file_name().unwrap().to_str().unwrap();
         writeln!(modules, "#[path = {:?}]\npub mod {name};", file.display().to_string()).unwrap();
-        writeln!(entries, "    Entry {{ rule: &{name}::RULE, category: {category:?}, file: {name:?} }},").unwrap();
+        writeln!(modules, "const _: () = assert!(is_at_home(&{name}::RULE, {category:?}, {name:?}));").unwrap();
+        writeln!(entries, "    &{name}::RULE,").unwrap();
     }
-    let generated = format!("{modules}\npub static ENTRIES: &[Entry] = &[\n{entries}];\n");
+    let generated = format!("{modules}\nstatic RULES: &[&Rule] = &[\n{entries}];\n");
     fs::write(Path::new(&env::var("OUT_DIR").unwrap()).join("rules.rs"), generated).unwrap();
 }
 

@@ -168,9 +168,10 @@ impl Run {
             reported.rollback_sql = match &reported.finding.rollback {
                 Rollback::None => None,
                 Rollback::Sql(sql) => Some(sql.clone()),
-                Rollback::Recreate { index, then } => {
+                Rollback::Recreate { before, index, after } => {
                     let Some(definition) = definitions.get(index) else { return false };
-                    Some(definition.clone() + &then.as_ref().map(|then| format!("\n{then}")).unwrap_or_default())
+                    let statements = [before.as_ref(), Some(definition), after.as_ref()];
+                    Some(statements.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n"))
                 }
             };
             true

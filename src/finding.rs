@@ -57,11 +57,12 @@ pub struct Finding {
 pub enum Rollback {
     None,
     Sql(String),
-    /// Create again the index with this OID, which the fix drops; then run the rest. The engine asks the server for the
-    /// definition when the rules have run: doing so for every index of a database would open every table.
+    /// Create again the index with this OID, which the fix drops, between other statements, if any. The engine asks the
+    /// server for the definition when the rules have run: doing so for every index of a database would open every table.
     Recreate {
+        before: Option<String>,
         index: u32,
-        then: Option<String>,
+        after: Option<String>,
     },
 }
 

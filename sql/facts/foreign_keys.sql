@@ -7,6 +7,31 @@ select
     c.confkey,
     c.conpfeqop,
     c.confdeltype::text,
-    c.confupdtype::text
+    c.confupdtype::text,
+    -- ALTER COLUMN TYPE refuses columns that these use; it rebuilds indexes and constraints itself.
+    exists (
+        select from pg_catalog.pg_depend d
+        where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            and d.refobjid = c.conrelid
+            and d.refobjsubid = any (c.conkey)
+            and (
+                d.classid in (
+                    'pg_catalog.pg_rewrite'::pg_catalog.regclass,
+                    'pg_catalog.pg_policy'::pg_catalog.regclass,
+                    'pg_catalog.pg_trigger'::pg_catalog.regclass,
+                    'pg_catalog.pg_proc'::pg_catalog.regclass,
+                    'pg_catalog.pg_publication_rel'::pg_catalog.regclass
+                )
+                -- a partition key
+                or (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.conrelid)
+                -- a generated column
+                or (
+                    d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+                    and not exists (
+                        select from pg_catalog.pg_attrdef f where f.oid = d.objid and f.adnum = d.refobjsubid
+                    )
+                )
+            )
+    )
 from pg_catalog.pg_constraint c
 where c.contype = 'f' and c.conparentid = 0

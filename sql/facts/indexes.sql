@@ -30,7 +30,11 @@ select
     h.inhparent,
     k.conname::text,
     f.conindid is not null,
-    s.spcname::text,
+    case when c.reloptions is not null then (
+        select option.option_value::int4
+        from pg_catalog.pg_options_to_table(c.reloptions) option
+        where option.option_name = 'fillfactor'
+    ) end,
     b.building is not null
 from pg_catalog.pg_index i
 join pg_catalog.pg_class c on c.oid = i.indexrelid
@@ -41,7 +45,6 @@ left join pg_catalog.pg_constraint k on k.conindid = i.indexrelid and k.contype 
 left join (
     select distinct conindid from pg_catalog.pg_constraint where contype = 'f'
 ) f on f.conindid = i.indexrelid
-left join pg_catalog.pg_tablespace s on s.oid = c.reltablespace
 left join (
     select a.attrelid, pg_catalog.string_agg(a.attnum || a.attoptions::text, ' ' order by a.attnum) as options
     from pg_catalog.pg_attribute a

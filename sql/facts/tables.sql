@@ -8,6 +8,7 @@ select
     c.relreplident::text,
     -- -1: never vacuumed or analyzed
     case when c.reltuples >= 0 then c.reltuples::float8 end,
+    c.relpages,
     pg_catalog.pg_relation_filepath(c.oid),
     i.inhparent,
     p.oid is not null,

@@ -120,7 +120,7 @@ impl Removal {
         };
         Removal {
             fix_sql,
-            rollback: Rollback::Recreate { index: index.oid, then: None },
+            rollback: Rollback::Recreate { before: None, index: index.oid, after: None },
             verify_sql: format!(
                 "SELECT pg_catalog.to_regclass({}) IS NULL AS dropped;",
                 quote_literal(&name.to_string())

@@ -27,7 +27,6 @@ pub struct Catalog {
 #[derive(Debug)]
 pub struct OperatorClass {
     pub family: u32,
-    pub name: String,
     pub default: bool,
 }
 
@@ -42,6 +41,8 @@ pub struct ForeignKey {
     operators: Vec<u32>,
     pub on_delete: ReferentialAction,
     pub on_update: ReferentialAction,
+    /// A view, policy, trigger, function, publication, generated column or partition key uses one of the child's columns.
+    pub child_columns_in_use: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl Catalog {
             foreign_keys_of: HashMap::new(),
             types: tables::read_types().collect(),
             classes: db::read(include_str!("../../sql/facts/opclasses.sql"), &[], |row| {
-                (oid(row), OperatorClass { family: oid(row), name: row.take(), default: row.take() })
+                (oid(row), OperatorClass { family: oid(row), default: row.take() })
             })
             .into_iter()
             .collect(),
@@ -141,6 +142,10 @@ impl Catalog {
             self.positions.insert(oid, self.tables.len());
             self.tables.push(table);
         }
+        let (tables, positions) = (&self.tables, &self.positions);
+        for partitions in self.partitions.values_mut() {
+            partitions.sort_by_key(|oid| &tables[positions[oid]].name);
+        }
     }
 
     fn add_foreign_keys(&mut self) {
@@ -153,6 +158,7 @@ impl Catalog {
             operators: row.take::<Vec<Oid>>().into_iter().map(Oid::to_u32).collect(),
             on_delete: ReferentialAction::from_letter(letter(row)),
             on_update: ReferentialAction::from_letter(letter(row)),
+            child_columns_in_use: row.take(),
         });
         self.foreign_keys = foreign_keys;
         // The parts of a key that has vanished since the tables were read are gone with it.
@@ -300,15 +306,17 @@ impl Catalog {
         })
     }
 
-    /// `index` is the only one that covers some foreign key of its table or, for a partition, of the tables above it.
-    pub fn is_only_cover(&self, table: &Table, index: &Index) -> bool {
+    /// `index` covers a foreign key of its table or of the tables above it, and no other index does that is sure to stay:
+    /// one that is unique or cannot be dropped.
+    pub fn is_needed_by_foreign_key(&self, table: &Table, index: &Index) -> bool {
         let mut above = Some(table);
         while let Some(child) = above {
             let keys = self.foreign_keys_of.get(&child.oid).into_iter().flatten().map(|at| &self.foreign_keys[*at]);
             for key in keys {
                 let Some(columns) = same_columns(child, &key.child_columns, table) else { continue };
+                let stays = |other: &&Index| other.oid != index.oid && (other.unique || !other.is_droppable());
                 let covers = |candidate: &Index| self.covers(table, candidate, key, &columns);
-                if covers(index) && !table.indexes.iter().any(|other| other.oid != index.oid && covers(other)) {
+                if covers(index) && !table.indexes.iter().filter(stays).any(covers) {
                     return true;
                 }
             }
@@ -317,7 +325,53 @@ impl Catalog {
         false
     }
 
-    /// The statements and names of everything that is dropped or compared by name.
+    /// It can be dropped, and nothing but speed is lost: no constraint, no uniqueness, no foreign key's lookup.
+    pub fn serves_only_queries(&self, table: &Table, index: &Index) -> bool {
+        index.is_usable()
+            && index.is_droppable()
+            && !index.unique
+            && !table.temporary
+            && !self.is_needed_by_foreign_key(table, index)
+    }
+
+    /// The index itself, or for a partitioned one all that are attached to it at the bottom of the tree.
+    pub fn parts<'a>(&'a self, table: &'a Table, index: &'a Index) -> Vec<&'a Index> {
+        if !index.partitioned {
+            return vec![index];
+        }
+        self.partitions(table)
+            .flat_map(|partition| {
+                let attached = partition.indexes.iter().find(|part| part.parent == Some(index.oid));
+                attached.map(|part| self.parts(partition, part)).unwrap_or_default()
+            })
+            .collect()
+    }
+
+    /// Size of the index, with all its parts.
+    pub fn index_bytes(&self, table: &Table, index: &Index) -> Bytes {
+        self.parts(table, index).iter().map(|part| part.bytes()).sum()
+    }
+
+    /// Scans of the index, with all its parts.
+    pub fn scans(&self, table: &Table, index: &Index) -> Count {
+        self.parts(table, index).iter().map(|part| part.scans).sum()
+    }
+
+    /// Age of the oldest file of the index. None: unknown.
+    pub fn index_age_days(&self, table: &Table, index: &Index) -> Option<f64> {
+        self.parts(table, index).iter().filter_map(|part| part.file.age_days).reduce(f64::max)
+    }
+
+    /// `a, lower(b)`: the key as the definition has it; quoted.
+    pub fn key_listing(&self, table: &Table, index: &Index) -> String {
+        let columns = index.key_attributes().map(|number| match table.column(number) {
+            Some(column) => column.name.to_string(),
+            None => "expression".to_string(),
+        });
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
+    /// In the schema of its table.
     pub fn index_name(&self, table: &Table, index: &Index) -> QualifiedName {
         QualifiedName { schema: table.name.schema.clone(), name: index.name.clone() }
     }

@@ -23,6 +23,11 @@ impl Statistics {
     pub fn distinct(&self, rows: f64) -> f64 {
         if self.n_distinct < 0.0 { -self.n_distinct * rows } else { self.n_distinct }
     }
+
+    /// The number of distinct values, where it does not grow with the table.
+    pub fn fixed_distinct(&self) -> Option<f64> {
+        (self.n_distinct > 0.0).then_some(self.n_distinct)
+    }
 }
 
 impl ColumnStatistics {

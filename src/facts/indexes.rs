@@ -44,7 +44,8 @@ pub struct Index {
     pub constraint: Option<Name>,
     /// A foreign key depends on it.
     pub referenced: bool,
-    pub tablespace: Option<Name>,
+    /// Where set; 0 to 100.
+    pub fillfactor: Option<i32>,
     /// Another session holds the lock under which indexes are built concurrently.
     pub may_be_building: bool,
 }
@@ -193,7 +194,7 @@ pub(super) fn read() -> Vec<Index> {
             parent: row.take_option::<Oid>().map(Oid::to_u32),
             constraint: row.take_option::<String>().map(Name::from),
             referenced: row.take(),
-            tablespace: row.take_option::<String>().map(Name::from),
+            fillfactor: row.take_option(),
             may_be_building: row.take(),
             file: file?,
         })

@@ -9,19 +9,19 @@ mod names;
 mod predicate;
 mod relation_names;
 mod settings;
+mod statement;
 mod tables;
 mod workload;
 
-pub use catalog::same_columns;
-pub use catalog::{Catalog, ForeignKey, ReferentialAction};
+pub use catalog::{Catalog, ForeignKey, same_columns};
 pub use column_statistics::{ColumnStatistics, Statistics};
 pub use database::Database;
-pub use indexes::{Index, Key, index_definitions};
+pub use indexes::{Index, index_definitions};
 pub use names::{Name, QualifiedName};
 pub use relation_names::{Namer, RelationNames};
 pub use settings::{RuleSetting, rule_settings, suppressed};
-pub use tables::{Column, Table, TableKind, TableStatistics, Type};
-pub use workload::{FilterColumn, Workload};
+pub use tables::{Column, Table, TableKind};
+pub use workload::Workload;
 
 use crate::db::{Caught, guarded};
 use crate::rule::Need;

@@ -15,6 +15,8 @@ pub struct Table {
     pub replica_identity: char,
     /// The planner's figure. None: never vacuumed or analyzed.
     pub rows: Option<Count>,
+    /// Size when `rows` was counted.
+    bytes_when_counted: Bytes,
     pub file: File,
     /// The partitioned table that this is a partition of.
     pub parent: Option<u32>,
@@ -84,6 +86,11 @@ impl Table {
         self.file.bytes
     }
 
+    /// How much the table has grown since its rows were counted: 2.0, twice the size. None: never counted.
+    pub fn growth(&self) -> Option<f64> {
+        (self.bytes_when_counted.0 > 0).then(|| self.bytes().0 as f64 / self.bytes_when_counted.0 as f64)
+    }
+
     pub fn is_partition(&self) -> bool {
         self.parent.is_some()
     }
@@ -93,15 +100,9 @@ impl Table {
         Some(&self.columns[position])
     }
 
-    pub fn index(&self, oid: u32) -> Option<&Index> {
-        self.indexes.iter().find(|index| index.oid == oid)
-    }
-
-    /// `TABLE public.a` or `MATERIALIZED VIEW public.b`, as ALTER wants it.
-    pub fn keyword(&self) -> &'static str {
-        if self.kind == TableKind::MaterializedView { "materialized view" } else { "table" }
-    }
 }
+
+const PAGE: u64 = 8192;
 
 /// A row of tables.sql; `None` where the table has been dropped meanwhile. The flag: another session has locked it.
 pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Option<Table>, u32, bool)> {
@@ -117,6 +118,7 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Option<Table>, u32, bool)
         let temporary = row.take::<String>() == "t";
         let replica_identity = letter(row);
         let rows = row.take_option::<f64>().map(|rows| Count(rows as u64));
+        let bytes_when_counted = Bytes(row.take::<i32>() as u64 * PAGE);
         let file = match row.take_option::<String>() {
             Some(path) => files::main_fork(&path),
             None => Some(File::default()),
@@ -139,6 +141,7 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Option<Table>, u32, bool)
             temporary,
             replica_identity,
             rows,
+            bytes_when_counted,
             file,
             parent,
             published,

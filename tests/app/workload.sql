@@ -235,7 +235,7 @@ select pg_catalog.format(
 ) from tasks \gexec
 select pg_catalog.format(
     'insert into app.telegram_messages (tenant_id, sent_at, chat_id, telegram_message_id, body)'
-    ' values (%s, %L, %s, %s, ''One more thing.'')',
+    ' values (%s, %L, %s, %s, ''One more thing.'') on conflict do nothing',
     tenant_id, sent_at + interval '1 second', chat_id, 900000000 + id
 ) from messages \gexec
 

@@ -1,1 +1,42 @@
-fn main() {}
+//! What can only be seen from outside: real clusters, roles, sessions, psql. `cargo test --test scenarios [-- FILTER]`.
+
+mod arguments;
+mod dump;
+mod faults;
+mod foreign_schemas;
+mod privileges;
+mod reports;
+mod rule_cases;
+mod sample_app;
+mod server;
+mod standby;
+
+use libtest_mimic::Arguments;
+use server::Server;
+use std::panic;
+use std::sync::Arc;
+
+/// The trials' databases share one cluster and its disk.
+const THREADS: usize = 2;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(arguments.test_threads.map_or(THREADS, |threads| threads.min(THREADS)));
+    // Statistics and age change only by what a trial does.
+    let server = Arc::new(Server::start(&["autovacuum = off"]));
+    let mut trials = Vec::new();
+    trials.extend(rule_cases::trials(&server));
+    trials.extend(sample_app::trials(&server));
+    trials.extend(foreign_schemas::trials(&server));
+    trials.extend(arguments::trials(&server));
+    trials.extend(privileges::trials(&server));
+    trials.extend(standby::trials(&server));
+    trials.extend(faults::trials(&server));
+    trials.extend(dump::trials(&server));
+    trials.extend(reports::trials(&server));
+    // The summary shows what panicked; where is enough here.
+    panic::set_hook(Box::new(|panic| eprintln!("failed at {}", panic.location().unwrap())));
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(server);
+    conclusion.exit()
+}

@@ -148,7 +148,8 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             columns: columns.clone(),
         };
         let creation = new.creation(catalog, &mut namer, child, |partition, index| {
-            same_columns(child, &numbers, partition).is_some_and(|columns| is_default_btree(catalog, partition, index, &columns))
+            same_columns(child, &numbers, partition)
+                .is_some_and(|columns| is_default_btree(catalog, partition, index, &columns))
         });
         let deletes = keys.iter().map(|key| catalog.total(catalog.table(key.parent), |t| t.statistics.deletes)).sum();
         let (bytes, rows) = (catalog.bytes(child), catalog.rows(child));
@@ -293,6 +294,8 @@ fn descent(index: Option<Bytes>) -> Bytes {
 fn disk(index: Option<Bytes>) -> String {
     match index {
         Some(bytes) => format!("About {bytes} of disk (estimated), and one more index to write on every insert."),
-        None => "One more index to write on every insert; no statistics to estimate its size by: run ANALYZE.".to_string(),
+        None => {
+            "One more index to write on every insert; no statistics to estimate its size by: run ANALYZE.".to_string()
+        }
     }
 }

@@ -1,0 +1,262 @@
+use crate::advice::index_ddl::{Removal, verify_valid};
+use crate::facts::{Catalog, Facts, Index, QualifiedName, Table};
+use crate::finding::{Finding, Rollback, Severity, object};
+use crate::rule::{Case, Need, Options, Rule, Verdict};
+use std::fmt::Write;
+
+pub static RULE: Rule = Rule {
+    id: "invalid_index",
+    category: "index",
+    severity: Severity::medium,
+    since: "0.1.0",
+    enabled: true,
+    condition: "An index is invalid or not ready, and no other session holds the lock under which indexes are built \
+                concurrently. Of severity critical when it is unique and no valid index guarantees the same.",
+    effect: "No query uses it, yet writes may maintain it; an invalid unique index does not guarantee that what is there is \
+             unique.",
+    workaround: "After a failed CREATE INDEX CONCURRENTLY rebuild it or drop it; drop what a failed REINDEX CONCURRENTLY left \
+                 behind (_ccnew, _ccold); attach the missing parts of a partitioned index.",
+    sources: &[
+        "https://www.postgresql.org/docs/17/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY",
+        "https://www.postgresql.org/docs/17/sql-reindex.html#SQL-REINDEX-CONCURRENTLY",
+    ],
+    options: &[],
+    needs: &[Need::Catalog, Need::RelationNames],
+    cases: &[
+        Case {
+            name: "a failed build",
+            setup: "create table t (a int, b text); insert into t values (1, 'x'); create function fail(text) returns text \
+                    immutable language plpgsql as 'begin if current_setting(''fail.now'', true) = ''on'' then raise \
+                    exception ''no''; end if; return $1; end'; set fail.now = on; \n-- errors expected\ncreate index \
+                    concurrently t_fail_idx on t (fail(b)); reset fail.now",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "a failed build whose second try succeeded",
+            setup: "create table t (a int); insert into t values (1), (1); \n-- errors expected\ncreate unique index \
+                    concurrently one on t (a); delete from t where ctid = '(0,2)'; create unique index two on t (a)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "duplicates stand in the way",
+            setup: "create table t (a int, b int); insert into t values (1, 1), (1, 1); \n-- errors expected\ncreate unique \
+                    index concurrently t_a_b_idx on t (a, b)",
+            finds: 1,
+            fix_clears: false,
+        },
+        Case {
+            name: "a partitioned index without all its parts",
+            setup: "create table t (a int, b int) partition by range (a); create table t_1 partition of t for values from (0) \
+                    to (10); create table t_2 partition of t for values from (10) to (20) partition by range (a); create \
+                    table t_2_a partition of t_2 for values from (10) to (15); create index t_b_idx on only t (b); create index \
+                    on t_1 (b)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "all are valid",
+            setup: "create table t (a int primary key, b int); create index on t (b)",
+            finds: 0,
+            fix_clears: false,
+        },
+    ],
+    check,
+};
+
+fn check(facts: &Facts, _: &Options) -> Verdict {
+    let catalog = facts.catalog();
+    let mut namer = facts.relation_names().namer();
+    let mut findings = Vec::new();
+    for (table, index) in catalog.indexes().filter(|(_, index)| !index.is_usable() && !index.may_be_building) {
+        // An invalid part is what makes its parent invalid: the parts are reported.
+        if index.partitioned && catalog.partitions(table).all(|partition| part_of(partition, index).is_some()) {
+            continue;
+        }
+        let name = catalog.index_name(table, index);
+        let twin =
+            table.indexes.iter().find(|twin| twin.is_usable() && twin.same_structure(index) && stands_in(twin, index));
+        let repair = match twin {
+            _ if index.partitioned => attach_missing(catalog, &mut namer, table, index, &name),
+            _ if index.parent.is_some() || index.constraint.is_some() => rebuild(&name),
+            Some(twin) => superseded(&name, index, &catalog.index_name(table, twin)),
+            None if is_leftover(index) => leftover(&name, index),
+            None if index.unique => duplicates_first(catalog, table, index, &name),
+            None => rebuild(&name),
+        };
+        findings.push(Finding {
+            severity: if index.unique && twin.is_none() && !is_leftover(index) {
+                Severity::critical
+            } else {
+                RULE.severity
+            },
+            weight: index.bytes().0,
+            summary: format!("Index {name} on {} is invalid: {}", table.name, repair.why),
+            cause: repair.cause,
+            evidence: object! {
+                "table": table.name.to_string(),
+                "index_bytes": index.bytes(),
+                "unique": index.unique,
+                "valid": index.valid,
+                "ready": index.ready,
+                "valid_twin": twin.map(|twin| catalog.index_name(table, twin).to_string()),
+            },
+            impact: object! {},
+            fix_sql: repair.fix_sql,
+            app_fix: None,
+            risk: repair.risk,
+            rollback: repair.rollback,
+            verify_sql: Some(repair.verify_sql),
+            object: name.to_string(),
+        });
+    }
+    Ok(findings)
+}
+
+/// What to do about one cause.
+struct Repair {
+    why: &'static str,
+    cause: String,
+    fix_sql: Option<String>,
+    risk: String,
+    rollback: Rollback,
+    verify_sql: String,
+}
+
+fn stands_in(twin: &Index, index: &Index) -> bool {
+    !index.unique || (twin.unique && twin.nulls_not_distinct == index.nulls_not_distinct)
+}
+
+/// REINDEX CONCURRENTLY names what it has not finished like that, with a number where the name is taken.
+fn is_leftover(index: &Index) -> bool {
+    let name = index.name.raw().trim_end_matches(|c: char| c.is_ascii_digit());
+    name.ends_with("_ccnew") || name.ends_with("_ccold")
+}
+
+fn part_of<'a>(partition: &'a Table, index: &Index) -> Option<&'a Index> {
+    partition.indexes.iter().find(|part| part.parent == Some(index.oid))
+}
+
+fn dropping(name: &QualifiedName, index: &Index, why: &'static str, cause: String) -> Repair {
+    let removal = Removal::of(name, index);
+    Repair {
+        why,
+        cause,
+        fix_sql: Some(removal.fix_sql),
+        risk: removal.risk,
+        // Nobody wants an invalid index back.
+        rollback: Rollback::None,
+        verify_sql: removal.verify_sql,
+    }
+}
+
+fn superseded(name: &QualifiedName, index: &Index, twin: &QualifiedName) -> Repair {
+    let cause = format!("A concurrent build failed and left {name} behind; {twin} is the same and valid.");
+    dropping(name, index, "a valid one like it exists", cause)
+}
+
+fn leftover(name: &QualifiedName, index: &Index) -> Repair {
+    let cause =
+        format!("REINDEX CONCURRENTLY was interrupted and left {name} behind; the index it worked on is still there.");
+    dropping(name, index, "REINDEX CONCURRENTLY left it behind", cause)
+}
+
+fn rebuild(name: &QualifiedName) -> Repair {
+    Repair {
+        why: "its build did not finish",
+        cause: format!(
+            "A concurrent build of {name} was cancelled or failed: by a deadlock, a timeout, a full disk or an error in an \
+             expression. The server log says which; if it was an error, the rebuild meets it again."
+        ),
+        fix_sql: Some(format!("REINDEX INDEX CONCURRENTLY {name};")),
+        risk: "SHARE UPDATE EXCLUSIVE: reads and writes go on; it waits for transactions that use the table, needs disk for a \
+               second index, and cannot run in a transaction block."
+            .to_string(),
+        rollback: Rollback::None,
+        verify_sql: verify_valid(name),
+    }
+}
+
+fn duplicates_first(catalog: &Catalog, table: &Table, index: &Index, name: &QualifiedName) -> Repair {
+    let key = catalog.key_listing(table, index);
+    let search = match (&index.expressions, &index.predicate) {
+        (None, None) => format!("SELECT {key}, count(*) FROM {} GROUP BY {key} HAVING count(*) > 1", table.name),
+        (None, Some(predicate)) => {
+            format!("SELECT {key}, count(*) FROM {} WHERE {predicate} GROUP BY {key} HAVING count(*) > 1", table.name)
+        }
+        (Some(_), _) => "group by the index expressions, having count(*) > 1".to_string(),
+    };
+    Repair {
+        why: "it is unique, and rows may violate it",
+        cause: format!(
+            "A concurrent build of the unique index {name} failed, mostly because rows violate it. Look for them: {search}. When \
+             none are left: REINDEX INDEX CONCURRENTLY {name}. Which of the duplicates goes is for the application to say, so \
+             that no statement is given here."
+        ),
+        fix_sql: None,
+        risk: "Until then duplicates can be in the table, whatever the application believes.".to_string(),
+        rollback: Rollback::None,
+        verify_sql: verify_valid(name),
+    }
+}
+
+/// Creates and attaches what is missing, down the tree.
+fn attach_missing(
+    catalog: &Catalog,
+    namer: &mut crate::facts::Namer,
+    table: &Table,
+    index: &Index,
+    name: &QualifiedName,
+) -> Repair {
+    let missing =
+        |table: &Table| catalog.partitions(table).filter(|partition| part_of(partition, index).is_none()).count();
+    let mut fix_sql = String::new();
+    let possible =
+        index.constraint.is_none() && attach(&mut fix_sql, catalog, namer, table, index, Some(index), name).is_some();
+    Repair {
+        why: "partitions lack their part of it",
+        cause: format!(
+            "A partitioned index becomes valid when every partition has an attached index; {} of {} have none.{}",
+            missing(table),
+            catalog.partitions(table).count(),
+            if possible { "" } else { " It backs a constraint: add the constraint to the partitions, then attach its indexes." },
+        ),
+        fix_sql: possible.then(|| fix_sql.trim_end().to_string()),
+        risk: "CONCURRENTLY on each partition: reads and writes go on, outside a transaction block. ATTACH locks the indexes for \
+               a moment."
+            .to_string(),
+        rollback: Rollback::None,
+        verify_sql: verify_valid(name),
+    }
+}
+
+fn attach(
+    sql: &mut String,
+    catalog: &Catalog,
+    namer: &mut crate::facts::Namer,
+    table: &Table,
+    index: &Index,
+    existing: Option<&Index>,
+    name: &QualifiedName,
+) -> Option<()> {
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let specification = index.specification()?;
+    for partition in catalog.partitions(table) {
+        if existing.is_some_and(|existing| part_of(partition, existing).is_some()) {
+            continue;
+        }
+        let columns: Vec<_> =
+            index.key_attributes().filter_map(|number| table.column(number)).map(|c| &c.name).collect();
+        let part = namer.index(&partition.name, &columns);
+        if partition.kind == crate::facts::TableKind::Partitioned {
+            let _ = writeln!(sql, "CREATE {unique}INDEX {} ON ONLY {} {specification};", part.name, partition.name);
+            attach(sql, catalog, namer, partition, index, None, &part)?;
+        } else {
+            let _ =
+                writeln!(sql, "CREATE {unique}INDEX CONCURRENTLY {} ON {} {specification};", part.name, partition.name);
+        }
+        let _ = writeln!(sql, "ALTER INDEX {name} ATTACH PARTITION {part};");
+    }
+    Some(())
+}

@@ -1,0 +1,193 @@
+use crate::advice::index_ddl::{NewIndex, Removal};
+use crate::db::quote_literal;
+use crate::facts::{Column, Facts, Index, Statistics, Table, TableKind};
+use crate::finding::{Finding, Rollback, Severity, change, object};
+use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::{Bytes, Count};
+
+pub static RULE: Rule = Rule {
+    id: "low_cardinality_index",
+    category: "index",
+    severity: Severity::low,
+    since: "0.1.0",
+    enabled: true,
+    condition: "A plain btree on one column of a table with at least min_rows rows, where planner statistics know at most \
+                max_distinct values. Either one of them, or all that is not null, makes up at most max_selective_fraction of \
+                the rows: then a partial index serves; or no scan has used the index. It is not unique, backs no constraint, \
+                and is not what a foreign key's lookup needs. Partitions are not judged.",
+    effect: "For a value that a large part of the rows has, reading the table is cheaper than reading the index; yet every write \
+             maintains entries for all of them.",
+    workaround: "Index the rare value alone, with the columns that its queries sort or filter by.",
+    sources: &[
+        "https://www.postgresql.org/docs/17/indexes-partial.html",
+        "https://www.postgresql.org/docs/17/view-pg-stats.html",
+    ],
+    options: &[
+        OptionSpec::number("min_rows", (10_000.0, "rows"), (1.0, 1e12), "Smaller tables are not judged."),
+        OptionSpec::number("max_distinct", (10.0, "values"), (1.0, 100.0), "With more values the index is selective."),
+        OptionSpec::number(
+            "max_selective_fraction",
+            (0.05, "fraction of rows"),
+            (0.0, 0.5),
+            "A value that is not more frequent is worth a partial index.",
+        ),
+    ],
+    needs: &[Need::Catalog, Need::ColumnStatistics, Need::RelationNames],
+    cases: &[
+        Case {
+            name: "a rare state",
+            setup: "create table t (id int, state text); insert into t select g, case when g % 50 = 0 then 'it''s open' else \
+                    'done' end from generate_series(1, 20000) g; create index on t (state); analyze t",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "mostly null",
+            setup: "create table t (id int, flag boolean); insert into t select g, case when g % 50 = 0 then g % 100 = 0 end \
+                    from generate_series(1, 20000) g; create index on t (flag); analyze t",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "no rare value, never scanned",
+            setup: "create table t (id int, flag boolean); insert into t select g, g % 2 = 0 from generate_series(1, 20000) g; \
+                    create index on t (flag); analyze t",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "no rare value, but scans use it",
+            setup: "create table t (id int, flag boolean); insert into t select g, g % 2 = 0 from generate_series(1, 20000) g; \
+                    create index on t (flag); analyze t; set enable_seqscan = off; select id from t where flag limit 1",
+            finds: 0,
+            fix_clears: false,
+        },
+        Case {
+            name: "many values, few rows, a partial index, more columns, or a foreign key that needs it",
+            setup: "create table p (id int primary key); insert into p select generate_series(0, 3); create table t (id int, \
+                    many int, flag boolean, ref int references p); insert into t select g, g % 500, g % 50 = 0, g % 4 from \
+                    generate_series(1, 20000) g; create index on t (many); create index on t (flag) where flag; create index \
+                    on t (flag, id); create index on t (ref); create table small (flag boolean); insert into small select g % \
+                    50 = 0 from generate_series(1, 500) g; create index on small (flag); analyze",
+            finds: 0,
+            fix_clears: false,
+        },
+    ],
+    check,
+};
+
+fn check(facts: &Facts, options: &Options) -> Verdict {
+    let catalog = facts.catalog();
+    let mut namer = facts.relation_names().namer();
+    let (min_rows, max_distinct) = (options.number("min_rows"), options.number("max_distinct"));
+    let max_fraction = options.number("max_selective_fraction");
+    let mut findings = Vec::new();
+    for (table, index) in catalog.indexes() {
+        let [key] = index.keys.as_slice() else { continue };
+        let Some(rows) = table.rows.filter(|rows| rows.0 as f64 >= min_rows) else { continue };
+        let eligible = table.kind == TableKind::Plain
+            && !table.is_partition()
+            && &*index.method == "btree"
+            && index.is_plain()
+            && index.included.is_empty()
+            && catalog.serves_only_queries(table, index);
+        let (true, Some(column)) = (eligible, table.column(key.attribute)) else { continue };
+        let Some(statistics) = facts.column_statistics().of(table.oid, key.attribute) else { continue };
+        if !statistics.fixed_distinct().is_some_and(|distinct| (1.0..=max_distinct).contains(&distinct)) {
+            continue;
+        }
+        let rare = rare_part(column, statistics, max_fraction);
+        if rare.is_none() && (index.scans.0 > 0 || facts.database.in_recovery) {
+            continue;
+        }
+        findings.push(finding(facts, table, index, column, statistics, rows, rare, &mut namer));
+    }
+    Ok(findings)
+}
+
+/// The part of the rows that is worth an index: a predicate and its fraction.
+struct RarePart {
+    predicate: String,
+    fraction: f64,
+}
+
+fn rare_part(column: &Column, statistics: &Statistics, max_fraction: f64) -> Option<RarePart> {
+    let filled = 1.0 - statistics.null_fraction;
+    if filled <= max_fraction {
+        return Some(RarePart { predicate: format!("{} IS NOT NULL", column.name), fraction: filled });
+    }
+    let values = statistics.most_common_values.iter().zip(&statistics.most_common_frequencies);
+    let (value, frequency) = values.min_by(|a, b| a.1.total_cmp(b.1))?;
+    let fraction = f64::from(*frequency);
+    let predicate = format!("{} = {}", column.name, quote_literal(value));
+    (fraction <= max_fraction).then_some(RarePart { predicate, fraction })
+}
+
+#[allow(clippy::too_many_arguments, reason = "what the check has found out, once")]
+fn finding(
+    facts: &Facts,
+    table: &Table,
+    index: &Index,
+    column: &Column,
+    statistics: &Statistics,
+    rows: Count,
+    rare: Option<RarePart>,
+    namer: &mut crate::facts::Namer,
+) -> Finding {
+    let catalog = facts.catalog();
+    let name = catalog.index_name(table, index);
+    let bytes = index.bytes();
+    let removal = Removal::of(&name, index);
+    let distinct = statistics.fixed_distinct().unwrap_or_default();
+    let mut after = Bytes(0);
+    let mut fix_sql = removal.fix_sql;
+    let mut rollback = removal.rollback;
+    let mut advice = "No value is rare enough for a partial index, and no scan has used it".to_string();
+    if let Some(rare) = &rare {
+        let specification = format!("USING btree ({}) WHERE {}", column.name, rare.predicate);
+        let new = NewIndex { specification, columns: vec![&column.name] };
+        let creation = new.creation(catalog, namer, table, |_, _| false);
+        after = Bytes((bytes.0 as f64 * rare.fraction) as u64);
+        fix_sql = format!("{}\n{fix_sql}", creation.fix_sql);
+        rollback = Rollback::Recreate { before: None, index: index.oid, after: Some(creation.rollback_sql) };
+        advice = format!(
+            "{} holds for {:.1}% of the rows: an index of these alone serves",
+            rare.predicate,
+            rare.fraction * 100.0
+        );
+    }
+    Finding {
+        severity: RULE.severity,
+        weight: bytes.0,
+        summary: format!("Index {name} has {distinct:.0} distinct values for {} and costs {bytes}", rows.of("row")),
+        cause: format!(
+            "Planner statistics know {distinct:.0} values of {}. For the frequent ones the planner reads the table instead. \
+             {advice}.",
+            column.name
+        ),
+        evidence: object! {
+            "table": table.name.to_string(),
+            "table_rows": rows,
+            "distinct_values": distinct,
+            "null_fraction": statistics.null_fraction,
+            "most_common_values": statistics.most_common_values,
+            "most_common_frequencies": statistics.most_common_frequencies,
+            "index_bytes": bytes,
+            "index_scans": index.scans,
+            "rare_fraction": rare.as_ref().map(|rare| rare.fraction),
+        },
+        impact: object! { "disk_bytes": change((bytes, "measured"), (after, "estimated")) },
+        fix_sql: Some(fix_sql),
+        app_fix: rare.map(|rare| {
+            format!(
+                "SQLAlchemy: Index(…, {:?}, postgresql_where=text({:?})) in place of index=True.",
+                column.name.raw(),
+                rare.predicate
+            )
+        }),
+        risk: format!("Queries for the other values can no longer use an index on {}. {}", column.name, removal.risk),
+        rollback,
+        verify_sql: Some(removal.verify_sql),
+        object: name.to_string(),
+    }
+}

@@ -1,0 +1,23 @@
+-- What a user reads when an argument is wrong.
+select * from dbre.check(categories => array['indexes']);
+select * from dbre.check(rules => array['unused_index', 'unused_indexes']);
+select * from dbre.check(schemas => array['nowhere']);
+select * from dbre.check(categories => '{}');
+select * from dbre.check(rules => array[null]);
+select * from dbre.check(min_severity => null);
+select * from dbre.check(min_severity => 'urgent');
+select dbre.report('html');
+select dbre.report(null);
+select * from dbre.missing_fk_indexes(array['nowhere']);
+select dbre.configure_rule('unused_index');
+select dbre.configure_rule(null, false);
+select dbre.configure_rule('unused_index', options => '{"days": 3}');
+select dbre.configure_rule('unused_index', options => '{"min_statistics_days": -1}');
+select dbre.configure_rule('unused_index', options => '{"min_statistics_days": "3 days"}');
+select dbre.configure_rule('unused_index', options => '3');
+select dbre.reset_rule('unused');
+select dbre.suppress(reason => 'no target');
+select dbre.suppress('0123456789abcdef');
+select dbre.suppress('0123456789abcdef', 'unused_index', reason => 'both');
+select dbre.suppress('public.orders', reason => 'an object is no fingerprint');
+select dbre.unsuppress();

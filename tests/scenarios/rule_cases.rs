@@ -1,0 +1,139 @@
+//! Every example of every rule: found as often as it says, and gone after its own fix.
+
+use crate::server::{Database, Server, query, shown, text};
+use libtest_mimic::Trial;
+use postgres::types::Type;
+use serde_json::Value;
+use std::sync::Arc;
+
+pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
+    let database = Database::create(server);
+    let rows = query(&mut database.connect(), "select to_jsonb(r) from dbre.rules r");
+    let rules: Vec<Value> = rows.iter().map(|row| row.get(0)).collect();
+    assert!(!rules.is_empty(), "dbre.rules is empty");
+    let mut trials = Vec::new();
+    for rule in rules {
+        let id = text(&rule, "rule").to_string();
+        for example in rule["examples"].as_array().cloned().unwrap_or_default() {
+            let (server, rule) = (server.clone(), rule.clone());
+            trials.push(Trial::test(format!("rules::{id}::{}", text(&example, "name")), move || {
+                example_holds(&Database::create(&server), &rule, &example);
+                Ok(())
+            }));
+        }
+        trials.push(Trial::test(format!("rules::{id}::documentation"), move || {
+            is_documented(&rule);
+            Ok(())
+        }));
+    }
+    trials
+}
+
+fn is_documented(rule: &Value) {
+    let id = text(rule, "rule");
+    let snake = id
+        .split('_')
+        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+    assert!(snake && id.as_bytes()[0].is_ascii_lowercase(), "{id:?} is not snake_case");
+    for column in ["category", "severity", "since", "condition", "effect", "workaround"] {
+        assert!(!text(rule, column).trim().is_empty(), "{id}: {column} is empty");
+    }
+    let sources = rule["sources"].as_array().unwrap();
+    assert!(
+        !sources.is_empty() && sources.iter().all(|s| !s.as_str().unwrap().is_empty()),
+        "{id}: sources {sources:?}"
+    );
+    for (name, option) in rule["options"].as_object().unwrap() {
+        for key in ["description", "unit"] {
+            assert!(!text(option, key).trim().is_empty(), "{id}, option {name}: {key} is empty");
+        }
+        assert_eq!(option["default"], option["current"], "{id}, option {name}: {option}");
+        if let Some(default) = option["default"].as_f64() {
+            let bound = |key: &str| option[key].as_f64().unwrap_or_else(|| panic!("{id}, option {name}: no {key}"));
+            assert!((bound("min")..=bound("max")).contains(&default), "{id}, option {name}: {option}");
+        }
+    }
+    let examples = rule["examples"].as_array().unwrap();
+    assert!(examples.iter().any(|example| example["finds"] != 0), "{id}: no example finds anything");
+    assert!(examples.iter().any(|example| example["finds"] == 0), "{id}: no example finds nothing");
+    let mut names: Vec<_> = examples.iter().map(|example| text(example, "name")).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), examples.len(), "{id}: two examples of one name among {names:?}");
+}
+
+fn example_holds(database: &Database, rule: &Value, example: &Value) {
+    let setup = text(example, "setup");
+    database.psql(&setup.replace("-- errors expected", "\\set ON_ERROR_STOP off"));
+    let id = text(rule, "rule");
+    let arguments = format!("rules => array['{id}']");
+    let findings = database.check(&arguments);
+    assert_eq!(findings.len() as u64, example["finds"].as_u64().unwrap(), "{setup}\n-- {}", shown(&findings));
+    findings.iter().for_each(is_complete);
+    let identities = |findings: &[Value]| -> Vec<(String, String)> {
+        findings.iter().map(|f| (text(f, "fingerprint").to_string(), text(f, "object").to_string())).collect()
+    };
+    let before = identities(&findings);
+    assert_eq!(before, identities(&database.check(&arguments)), "{setup}\n-- fingerprints changed");
+
+    let fixes = distinct_fixes(&findings);
+    let clears = example["fix_clears"] == true;
+    if !fixes.is_empty() {
+        let examples = rule["examples"].as_array().unwrap();
+        assert!(examples.iter().any(|example| example["fix_clears"] == true), "{id} has a fix that no example proves");
+    }
+    assert!(!clears || findings.iter().all(|f| f["fix_sql"].is_string()), "{setup}\n-- no fix in {}", shown(&findings));
+    for fix in &fixes {
+        database.psql(fix);
+    }
+    if clears {
+        let left = database.check(&arguments);
+        let again = left.iter().any(|finding| before.iter().any(|(_, object)| object == text(finding, "object")));
+        assert!(!again, "{setup}\n-- fixed by\n{}\n-- and still there: {}", fixes.join("\n"), shown(&left));
+    }
+    for finding in &findings {
+        verify(database, finding, clears);
+    }
+    for finding in findings.iter().rev() {
+        if let Some(rollback) = finding["rollback_sql"].as_str() {
+            database.psql(rollback);
+        }
+    }
+}
+
+fn is_complete(finding: &Value) {
+    for column in ["fingerprint", "rule", "severity", "category", "object", "summary", "cause", "risk"] {
+        assert!(!text(finding, column).trim().is_empty(), "{column} is empty: {finding:#}");
+    }
+    for column in ["fix_sql", "app_fix", "rollback_sql", "verify_sql"] {
+        let missing = finding[column].is_null();
+        assert!(missing || !text(finding, column).trim().is_empty(), "{column} is empty: {finding:#}");
+        let ends = !column.ends_with("_sql") || text(finding, column).ends_with(';');
+        assert!(missing || ends, "{column} does not end with a semicolon: {finding:#}");
+    }
+    assert!(!text(finding, "summary").contains('\n'), "summary has several lines: {finding:#}");
+    assert!(finding["evidence"].as_object().is_some_and(|e| !e.is_empty()), "no evidence: {finding:#}");
+    assert!(finding["impact"].is_object(), "impact is no object: {finding:#}");
+}
+
+pub fn distinct_fixes(findings: &[Value]) -> Vec<&str> {
+    let mut fixes = Vec::new();
+    for fix in findings.iter().filter_map(|finding| finding["fix_sql"].as_str()) {
+        if !fixes.contains(&fix) {
+            fixes.push(fix);
+        }
+    }
+    fixes
+}
+
+/// `verify_sql` runs; after a fix that clears, every row it returns says so.
+pub fn verify(database: &Database, finding: &Value, fixed: bool) {
+    let Some(sql) = finding["verify_sql"].as_str() else { return };
+    let rows = query(&mut database.connect(), sql);
+    if fixed {
+        let says_no = |row: &postgres::Row| {
+            *row.columns()[0].type_() == Type::BOOL && row.get::<_, Option<bool>>(0) != Some(true)
+        };
+        assert!(!rows.is_empty() && !rows.iter().any(says_no), "{sql}\n-- after the fix: {rows:?}\n{finding:#}");
+    }
+}

@@ -1,0 +1,106 @@
+//! A real hot standby: everything that reads works there, and takes no transaction id on either side.
+
+use crate::server::{
+    Database, Server, check, cluster_command, execute, fresh_folder, identities, program, query, refused, run, trial,
+    value, wait_until,
+};
+use libtest_mimic::Trial;
+use serde_json::Value;
+use std::fs;
+use std::sync::Arc;
+
+pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
+    vec![
+        trial(server, "standby::reads_take_no_transaction_id", no_transaction_id),
+        Trial::test("standby::a_hot_standby_is_checked", || {
+            hot_standby();
+            Ok(())
+        }),
+    ]
+}
+
+const TABLES: &str = "create table parent (id int primary key);
+    create table child (id int primary key, parent_id int references parent);
+    create index child_id on child (id); create index child_id_again on child (id); analyze";
+
+const READING: &[&str] = &[
+    "select * from dbre.check()",
+    "select * from dbre.findings",
+    "select * from dbre.rules",
+    "select * from dbre.rule_runs()",
+    "select dbre.report()",
+    "select dbre.report('json')",
+    "select dbre.report('brief')",
+    "select * from dbre.missing_fk_indexes()",
+];
+
+fn no_transaction_id(database: &Database) {
+    let mut client = database.connect();
+    execute(&mut client, TABLES);
+    for sql in READING {
+        execute(&mut client, "begin");
+        query(&mut client, sql);
+        let xid: Option<String> = value(&mut client, "select pg_current_xact_id_if_assigned()::text");
+        assert_eq!(xid, None, "{sql}");
+        execute(&mut client, "commit");
+        execute(&mut client, "begin read only");
+        query(&mut client, sql);
+        execute(&mut client, "commit");
+    }
+}
+
+fn hot_standby() {
+    let primary = Arc::new(Server::start(&["wal_level = replica", "hot_standby = on", "autovacuum = off"]));
+    let database = Database::create(&primary);
+    let mut client = database.connect();
+    execute(&mut client, TABLES);
+    execute(
+        &mut client,
+        "select dbre.suppress(rule => 'redundant_index', object_pattern => 'public.none', reason => 'why')",
+    );
+    let standby = standby_of(&primary);
+    let position: String = value(&mut client, "select pg_current_wal_lsn()::text");
+    let mut there = standby.connect(&database.name, "postgres");
+    let replayed = format!("select pg_last_wal_replay_lsn() >= '{position}'::pg_lsn");
+    wait_until("the standby has replayed all", || value(&mut there, &replayed));
+
+    assert!(value::<bool>(&mut there, "select pg_is_in_recovery()"));
+    for sql in READING {
+        query(&mut there, sql);
+    }
+    let found = identities(&check(&mut there, ""));
+    assert!(found.contains(&"foreign_key_without_index public.child(parent_id) low".to_string()), "{found:?}");
+    assert_eq!(found, identities(&check(&mut client, "")), "standby and primary differ");
+    let failed = "select count(*) from dbre.rule_runs() where status = 'failed'";
+    assert_eq!(value::<i64>(&mut there, failed), 0);
+    for format in ["markdown", "brief"] {
+        let report: String = value(&mut there, &format!("select dbre.report('{format}')"));
+        let header: String = report.lines().take(4).collect();
+        assert!(header.contains("standby"), "{report}");
+        let report: String = value(&mut client, &format!("select dbre.report('{format}')"));
+        assert!(!report.lines().take(4).collect::<String>().contains("standby"), "{report}");
+    }
+    let report: String = value(&mut there, "select dbre.report('json')");
+    assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["in_recovery"], true, "{report}");
+    let sql = "select dbre.suppress('0123456789abcdef', reason => 'why')";
+    assert_eq!(refused(&mut there, sql).code().code(), "25006", "{sql}");
+}
+
+fn standby_of(primary: &Server) -> Server {
+    let standby = Server { folder: fresh_folder() };
+    let (folder, log) = (standby.folder.to_str().unwrap(), standby.folder.join("server.log"));
+    fs::create_dir(folder).unwrap();
+    let owner = fs::metadata(primary.folder.join("data")).unwrap();
+    std::os::unix::fs::chown(folder, Some(std::os::unix::fs::MetadataExt::uid(&owner)), None).unwrap();
+    let data = standby.folder.join("data");
+    let as_owner = |name: &str| {
+        let mut command = cluster_command();
+        command.arg("run").arg(program(name));
+        command
+    };
+    let source = primary.folder.to_str().unwrap();
+    run(as_owner("pg_basebackup").args(["-R", "-c", "fast", "-U", "postgres", "-h", source, "-D"]).arg(&data), "");
+    let options = format!("-c unix_socket_directories='{folder}'");
+    run(as_owner("pg_ctl").args(["-w", "-s", "start", "-o", &options, "-D"]).arg(&data).arg("-l").arg(log), "");
+    standby
+}
