@@ -17,3 +17,12 @@ fail() {
     [ -z "${2-}" ] || printf 'pg_dbre: %s\n' "$2" >&2
     exit 1
 }
+
+# install_extension [--release]: builds pg_dbre and installs it into the PostgreSQL that PG_CONFIG names.
+install_extension() {
+    local as=() log=$ROOT/target/install.log
+    [ -w "$("$PG_CONFIG" --pkglibdir)" ] || as=(--sudo)
+    say "building pg_dbre and installing it into $("$PG_CONFIG" --version) (a first build takes some minutes)"
+    (cd "$ROOT" && cargo pgrx install --quiet --pg-config "$PG_CONFIG" "${as[@]}" "$@") >"$log" 2>&1 ||
+        fail "cargo pgrx install failed (log: $log)" "$(grep -m1 -A4 '^error\|^Error' "$log" || tail -n 3 "$log")"
+}

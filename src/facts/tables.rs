@@ -118,7 +118,8 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Option<Table>, u32, bool)
         let temporary = row.take::<String>() == "t";
         let replica_identity = letter(row);
         let rows = row.take_option::<f64>().map(|rows| Count(rows as u64));
-        let bytes_when_counted = Bytes(row.take::<i32>() as u64 * PAGE);
+        // -1: a partitioned table
+        let bytes_when_counted = Bytes(row.take::<i32>().max(0) as u64 * PAGE);
         let file = match row.take_option::<String>() {
             Some(path) => files::main_fork(&path),
             None => Some(File::default()),

@@ -215,13 +215,9 @@ pub fn refused(client: &mut Client, sql: &str) -> DbError {
 pub fn describe(error: &postgres::Error) -> String {
     let Some(error) = error.as_db_error() else { return error.to_string() };
     let part = |label: &str, text: Option<&str>| text.map(|t| format!("\n-- {label}: {t}")).unwrap_or_default();
-    format!(
-        "{} {}{}{}",
-        error.code().code(),
-        error.message(),
-        part("detail", error.detail()),
-        part("hint", error.hint())
-    )
+    let (detail, hint, context) = (error.detail(), error.hint(), error.where_());
+    let parts = [part("detail", detail), part("hint", hint), part("context", context)].concat();
+    format!("{} {}{parts}", error.code().code(), error.message())
 }
 
 /// A text column of a finding.
