@@ -7,6 +7,11 @@ mod finding;
 mod report;
 mod rule;
 mod rules;
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
 mod units;
+
+#[cfg(test)]
+pub use tests::pg_test;
 
 pgrx::pg_module_magic!(name, version);

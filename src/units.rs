@@ -62,6 +62,22 @@ impl Count {
     }
 }
 
+/// A span of time in days.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Days(pub f64);
+
+impl fmt::Display for Days {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hours = self.0 * 24.0;
+        let (value, unit) = match hours {
+            hours if hours < 2.0 => (hours * 60.0, "minute"),
+            hours if hours < 48.0 => (hours, "hour"),
+            _ => (self.0, "day"),
+        };
+        f.write_str(&Count(value as u64).of(unit))
+    }
+}
+
 /// `a, b and c`.
 pub fn listing<T: fmt::Display>(items: &[T]) -> String {
     match items {
@@ -92,6 +108,12 @@ mod unit_tests {
         assert_eq!(Count(123456).to_string(), "123,456");
         assert_eq!(Count(1234567).of("row"), "1,234,567 rows");
         assert_eq!(Count(1).of("row"), "1 row");
+    }
+
+    #[test]
+    fn days_are_hours_or_minutes_where_few() {
+        let shown = [1.0 / 1440.0, 0.5, 1.9, 2.0, 93.7].map(|days| Days(days).to_string());
+        assert_eq!(shown, ["1 minute", "12 hours", "45 hours", "2 days", "93 days"]);
     }
 
     #[test]

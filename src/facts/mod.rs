@@ -20,6 +20,8 @@ pub use indexes::{Index, index_definitions};
 pub use names::{Name, QualifiedName};
 pub use relation_names::{Namer, RelationNames};
 pub use settings::{RuleSetting, rule_settings, suppressed};
+#[cfg(any(test, feature = "pg_test"))]
+pub use statement::filters;
 pub use tables::{Column, Table, TableKind};
 pub use workload::Workload;
 

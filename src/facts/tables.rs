@@ -99,7 +99,6 @@ impl Table {
         let position = self.columns.binary_search_by_key(&number, |column| column.number).ok()?;
         Some(&self.columns[position])
     }
-
 }
 
 const PAGE: u64 = 8192;

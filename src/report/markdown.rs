@@ -2,6 +2,7 @@
 
 use super::{counts, gaps, statistics, suppressed};
 use crate::engine::{Reported, Run, Status};
+use crate::units::{Bytes, Count};
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
@@ -66,19 +67,37 @@ fn code(name: &str) -> String {
     if name.contains('`') { format!("`` {name} ``") } else { format!("`{name}`") }
 }
 
+/// `child public.orders, child_bytes 412 MB, columns a, b`.
 fn figures(figures: &Map<String, Value>) -> String {
-    let shown: Vec<_> = figures.iter().map(|(name, value)| format!("{name} {value}")).collect();
-    shown.join(", ")
+    let known = figures.iter().filter(|(_, value)| !value.is_null());
+    known.map(|(name, value)| format!("{name} {}", figure(name, value))).collect::<Vec<_>>().join(", ")
 }
 
-/// `table_scan_bytes: 412 (measured) → 8 (estimated)`.
+fn figure(name: &str, value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) if name.ends_with("_bytes") => match value.as_u64() {
+            Some(bytes) => Bytes(bytes).to_string(),
+            None => value.to_string(),
+        },
+        Value::Number(_) => match value.as_u64() {
+            Some(count) => Count(count).to_string(),
+            None => value.to_string(),
+        },
+        Value::Array(values) => values.iter().map(|value| figure(name, value)).collect::<Vec<_>>().join(", "),
+        Value::Object(object) => format!("({})", figures(object)),
+        Value::Bool(_) | Value::Null => value.to_string(),
+    }
+}
+
+/// `disk_bytes 412 MB (measured) → 8 kB (estimated)`.
 fn impact(changes: &Map<String, Value>) -> String {
-    let side = |change: &Value, side: &str| {
-        format!("{} ({})", change[side]["value"], change[side]["basis"].as_str().unwrap_or_default())
+    let side = |name: &str, side: &Value| match &side["value"] {
+        Value::Null => "unknown".to_string(),
+        value => format!("{} ({})", figure(name, value), side["basis"].as_str().unwrap_or_default()),
     };
-    let shown: Vec<_> = changes
+    let shown = changes
         .iter()
-        .map(|(name, change)| format!("{name} {} → {}", side(change, "before"), side(change, "after")))
-        .collect();
-    shown.join(", ")
+        .map(|(name, change)| format!("{name} {} → {}", side(name, &change["before"]), side(name, &change["after"])));
+    shown.collect::<Vec<_>>().join(", ")
 }

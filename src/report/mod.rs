@@ -6,7 +6,7 @@ mod markdown;
 
 use crate::engine::{Run, Status};
 use crate::finding::Severity;
-use crate::units::Count;
+use crate::units::{Count, Days};
 
 type Render = fn(&Run) -> String;
 
@@ -25,13 +25,13 @@ fn counts(run: &Run) -> String {
     if shown.is_empty() { "no findings".to_string() } else { shown.join(", ") }
 }
 
-/// `since 2026-11-01 08:00 UTC (20 days)`.
+/// `since 2026-11-01 08:00 UTC (20 days)`: since when cumulative statistics count.
 fn statistics(run: &Run) -> String {
     let database = &run.facts.database;
     match (&database.statistics_since, database.statistics_days) {
-        (Some(since), Some(days)) => format!("since {since} ({days:.1} days)"),
+        (Some(since), Some(days)) => format!("since {since} ({})", Days(days)),
         (Some(since), None) => format!("since {since}"),
-        (None, Some(days)) => format!("never reset ({days:.1} days)"),
+        (None, Some(days)) => format!("never reset ({})", Days(days)),
         (None, None) => "never reset".to_string(),
     }
 }

@@ -99,6 +99,9 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
             database.psql(rollback);
         }
     }
+    if clears && findings.iter().all(|f| f["rollback_sql"].is_string()) {
+        assert_eq!(before, identities(&database.check(&arguments)), "{setup}\n-- rolled back {fixes:?}");
+    }
 }
 
 fn is_complete(finding: &Value) {

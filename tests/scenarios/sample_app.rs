@@ -50,6 +50,9 @@ fn planted(database: &Database) {
     let surplus: Vec<_> = identities(&notable(&findings)).into_iter().filter(|f| !expected.contains(f)).collect();
     assert!(surplus.is_empty(), "found, not planted: {surplus:#?}");
 
+    // What made a build fail is for the application to repair: no fix of an invalid index can.
+    database
+        .psql("update app.background_jobs set payload = payload - 'priority' where payload ->> 'priority' = 'urgent';");
     for fix in distinct_fixes(&findings) {
         database.psql(fix);
     }

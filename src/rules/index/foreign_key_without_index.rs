@@ -140,8 +140,8 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let mut namer = facts.relation_names().namer();
     let findings = uncovered.into_iter().map(|((child, _), keys)| {
         let child = catalog.table(child);
-        let partial = best_partial_cover(child, &keys[0].child_columns);
-        let numbers = column_order(child, &keys[0].child_columns, partial);
+        let partial = PartialCover::best(child, &keys[0].child_columns);
+        let numbers = column_order(child, &keys[0].child_columns, partial.as_ref());
         let columns: Vec<&Name> = numbers.iter().filter_map(|number| child.column(*number)).map(|c| &c.name).collect();
         let new = NewIndex {
             specification: format!("USING btree ({})", catalog.column_names(child, &numbers).join(", ")),
@@ -162,7 +162,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             severity: judge(options, bytes, deletes, &keys),
             weight: bytes.0,
             summary: format!("Foreign key {} on {object} has no index: {size}", listing(&names)),
-            cause: cause(catalog, child, &keys, &parents, deletes, partial),
+            cause: cause(catalog, child, &keys, &parents, deletes, partial.as_ref()),
             evidence: object! {
                 "child": child.name.to_string(),
                 "columns": columns.iter().map(|name| name.raw()).collect::<Vec<_>>(),
@@ -170,11 +170,14 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
                 "child_rows": rows,
                 "child_sequential_scans": catalog.total(child, |leaf| leaf.statistics.sequential_scans),
                 "foreign_keys": keys.iter().map(|key| evidence(catalog, key)).collect::<Vec<_>>(),
-                "partial_cover": partial.map(|index| catalog.index_name(child, index).to_string()),
+                "partial_cover": partial.as_ref().map(|cover| catalog.index_name(child, cover.index).to_string()),
                 "index_bytes": index_bytes,
             },
             impact: object! {
-                "bytes_read_per_parent_row_deleted": change((bytes, "estimated"), (descent(index_bytes), "estimated")),
+                "bytes_read_per_parent_row_deleted": change(
+                    (read_without(facts, child, bytes, partial.as_ref()), "estimated"),
+                    (descent(index_bytes), "estimated"),
+                ),
                 "disk_bytes": change((0, "measured"), (index_bytes, "estimated")),
             },
             fix_sql: Some(creation.fix_sql),
@@ -205,7 +208,7 @@ fn cause(
     keys: &[&ForeignKey],
     parents: &[String],
     deletes: Count,
-    partial: Option<&Index>,
+    partial: Option<&PartialCover>,
 ) -> String {
     let actions: Vec<_> = keys
         .iter()
@@ -215,18 +218,35 @@ fn cause(
         0 => "statistics have seen no delete there yet".to_string(),
         _ => format!("statistics have seen {}", deletes.of("delete")),
     };
+    let how = match partial {
+        None => format!("by reading all of {}", child.name),
+        Some(cover) => format!(
+            "through {}, which knows only {}, and reads every row that agrees in that",
+            catalog.index_name(child, cover.index),
+            listing(&catalog.column_names(child, &cover.columns)),
+        ),
+    };
     let mut cause = format!(
         "Postgres indexes the parent's side of a foreign key, never the child's. When a row of {} goes or its key changes, \
-         the server looks up its children by reading all of {} ({}); {seen}.",
+         the server looks up its children {how} ({}); {seen}.",
         listing(parents),
-        child.name,
         actions.join("; "),
     );
-    if let Some(index) = partial {
-        let name = catalog.index_name(child, index);
+    if let Some(cover) = partial.filter(|cover| cover.is_whole()) {
         cause += &format!(
-            " Index {name} leads with some of the columns; the new index begins as it does, so that redundant_index can retire \
-             it where nothing else needs it."
+            " The new index begins as {} does, so that redundant_index can retire that one where nothing else needs it.",
+            catalog.index_name(child, cover.index)
+        );
+    }
+    let columns = &keys[0].child_columns;
+    let has_columns = |index: &&Index| {
+        index.predicate.is_some() && index.key_attributes().take(columns.len()).all(|key| columns.contains(&key))
+    };
+    if let Some(index) = child.indexes.iter().find(has_columns) {
+        cause += &format!(
+            " {} does not serve: its predicate {} leaves rows out.",
+            catalog.index_name(child, index),
+            index.predicate.as_deref().unwrap_or_default()
         );
     }
     cause
@@ -246,26 +266,50 @@ fn evidence(catalog: &Catalog, key: &ForeignKey) -> Value {
     })
 }
 
-/// The usable plain btree that leads with the most of the columns.
-fn best_partial_cover<'a>(child: &'a Table, columns: &[i16]) -> Option<&'a Index> {
-    child
-        .indexes
-        .iter()
-        .filter(|index| index.is_usable() && index.is_plain() && &*index.method == "btree")
-        .map(|index| (index.key_attributes().take_while(|key| columns.contains(key)).count(), index))
-        .filter(|(leading, index)| *leading > 0 && *leading == index.keys.len())
-        .max_by_key(|(leading, _)| *leading)
-        .map(|(_, index)| index)
+/// An index that leads with some of the key's columns.
+struct PartialCover<'a> {
+    index: &'a Index,
+    columns: Vec<i16>,
 }
 
-/// The key's columns, those first that an existing index begins with.
-fn column_order(child: &Table, columns: &[i16], partial: Option<&Index>) -> Vec<i16> {
-    let leading = partial.into_iter().flat_map(Index::key_attributes).filter(|key| columns.contains(key));
-    let mut ordered: Vec<i16> = leading.collect();
+impl<'a> PartialCover<'a> {
+    /// The usable plain btree that leads with the most of the columns; of several, one that has no others.
+    fn best(child: &'a Table, columns: &[i16]) -> Option<PartialCover<'a>> {
+        child
+            .indexes
+            .iter()
+            .filter(|index| index.is_usable() && index.is_plain() && &*index.method == "btree")
+            .map(|index| {
+                let leading = index.key_attributes().take_while(|key| columns.contains(key)).collect();
+                PartialCover { index, columns: leading }
+            })
+            .filter(|cover| !cover.columns.is_empty())
+            .max_by_key(|cover| (cover.columns.len(), cover.is_whole()))
+    }
+
+    /// The index has no other key columns.
+    fn is_whole(&self) -> bool {
+        self.columns.len() == self.index.keys.len()
+    }
+}
+
+/// The key's columns, those first that an existing index consists of.
+fn column_order(child: &Table, columns: &[i16], partial: Option<&PartialCover>) -> Vec<i16> {
+    let mut ordered = partial.filter(|cover| cover.is_whole()).map(|cover| cover.columns.clone()).unwrap_or_default();
     let rest: Vec<i16> = columns.iter().copied().filter(|column| !ordered.contains(column)).collect();
     ordered.extend(rest);
     ordered.retain(|column| child.column(*column).is_some());
     ordered
+}
+
+/// What one lookup reads now: the whole child, or the part that agrees in the columns of the partial cover, taken as independent.
+fn read_without(facts: &Facts, child: &Table, bytes: Bytes, partial: Option<&PartialCover>) -> Bytes {
+    let Some(cover) = partial else { return bytes };
+    let rows = child.rows.map_or(1.0, |rows| rows.0 as f64);
+    let distinct =
+        |column: &i16| facts.column_statistics().of(child.oid, *column).map(|known| known.distinct(rows).max(1.0));
+    let groups: f64 = cover.columns.iter().filter_map(distinct).product();
+    Bytes((bytes.0 as f64 / groups) as u64)
 }
 
 /// What `CREATE INDEX ON partition (columns)` would make.

@@ -3,7 +3,7 @@ use crate::advice::index_ddl::Removal;
 use crate::facts::{Facts, Index, Table};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, Days};
 
 pub static RULE: Rule = Rule {
     id: "rarely_used_index_with_many_writes",
@@ -105,8 +105,9 @@ fn finding(facts: &Facts, table: &Table, index: &Index, days: f64) -> Finding {
         weight: bytes.0,
         summary: format!("Index {name} served {} for {} and costs {bytes}", scans.of("scan"), writes.of("row write")),
         cause: format!(
-            "Since statistics were reset ({days:.1} days) {} went through {name}, and only {} read it. Statistics do not know \
+            "Since statistics were reset, {} ago, {} went through {name}, and only {} read it. Statistics do not know \
              scans on replicas, nor how much a scan mattered.",
+            Days(days),
             writes.of("row write"),
             scans.of("scan"),
         ),

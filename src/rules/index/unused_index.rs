@@ -2,7 +2,7 @@ use crate::advice::index_ddl::Removal;
 use crate::facts::{Facts, Index, Table};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Skip, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, Days};
 
 pub static RULE: Rule = Rule {
     id: "unused_index",
@@ -89,7 +89,7 @@ pub fn observed_days(facts: &Facts, min_days: f64) -> Result<f64, Skip> {
     }
     match database.statistics_days {
         Some(days) if days >= min_days => Ok(days),
-        Some(days) => Err(Skip(format!("statistics count since {days:.1} days; min_statistics_days is {min_days}"))),
+        Some(days) => Err(Skip(format!("statistics count for {} only; min_statistics_days is {min_days}", Days(days)))),
         None => Err(Skip("nothing says since when statistics count".to_string())),
     }
 }
@@ -103,10 +103,11 @@ fn finding(facts: &Facts, table: &Table, index: &Index, days: f64) -> Finding {
     Finding {
         severity: if bytes.0 >= 10 * Bytes::MIB { Severity::medium } else { Severity::low },
         weight: bytes.0,
-        summary: format!("Index {name} has not been scanned in {days:.0} days and costs {bytes}"),
+        summary: format!("Index {name} has not been scanned in {} and costs {bytes}", Days(days)),
         cause: format!(
-            "No plan on this server has used it in {days:.1} days, while {} maintained it. Statistics do not know: scans on \
+            "No plan on this server has used it in {}, while {} maintained it. Statistics do not know: scans on \
              replicas, queries that run more seldom than that, and plans that only looked at it.",
+            Days(days),
             writes.of("row write"),
         ),
         evidence: object! {
