@@ -116,7 +116,7 @@ pub fn rule_runs(
             outcome.findings as i64,
             outcome.suppressed as i64,
             outcome.left_out.tables() as i64,
-            outcome.duration.as_secs_f64() * 1000.0,
+            outcome.duration.as_micros() as f64 / 1000.0,
         )
     }))
 }

@@ -99,7 +99,10 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
             database.psql(rollback);
         }
     }
-    if clears && findings.iter().all(|f| f["rollback_sql"].is_string()) {
+    // The scans of a dropped index do not come back with it.
+    let lost =
+        |finding: &Value| finding["rollback_sql"].is_null() || finding["evidence"]["index_scans"].as_u64() > Some(0);
+    if clears && !findings.iter().any(lost) {
         assert_eq!(before, identities(&database.check(&arguments)), "{setup}\n-- rolled back {fixes:?}");
     }
 }

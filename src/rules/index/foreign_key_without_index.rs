@@ -174,7 +174,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
                 "index_bytes": index_bytes,
             },
             impact: object! {
-                "bytes_read_per_parent_row_deleted": change(
+                "parent_delete_read_bytes": change(
                     (read_without(facts, child, bytes, partial.as_ref()), "estimated"),
                     (descent(index_bytes), "estimated"),
                 ),
@@ -305,7 +305,7 @@ fn column_order(child: &Table, columns: &[i16], partial: Option<&PartialCover>) 
 /// What one lookup reads now: the whole child, or the part that agrees in the columns of the partial cover, taken as independent.
 fn read_without(facts: &Facts, child: &Table, bytes: Bytes, partial: Option<&PartialCover>) -> Bytes {
     let Some(cover) = partial else { return bytes };
-    let rows = child.rows.map_or(1.0, |rows| rows.0 as f64);
+    let rows = facts.catalog().rows(child).map_or(1.0, |rows| rows.0 as f64);
     let distinct =
         |column: &i16| facts.column_statistics().of(child.oid, *column).map(|known| known.distinct(rows).max(1.0));
     let groups: f64 = cover.columns.iter().filter_map(distinct).product();
