@@ -22,8 +22,6 @@ select
                     'pg_catalog.pg_proc'::pg_catalog.regclass,
                     'pg_catalog.pg_publication_rel'::pg_catalog.regclass
                 )
-                -- a partition key
-                or (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.conrelid)
                 -- a generated column
                 or (
                     d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
@@ -32,6 +30,10 @@ select
                     )
                 )
             )
+    )
+    or exists (
+        select from pg_catalog.pg_partitioned_table p
+        where p.partrelid = c.conrelid and (p.partattrs::pg_catalog.int2[] && c.conkey or p.partexprs is not null)
     )
 from pg_catalog.pg_constraint c
 where c.contype = 'f' and c.conparentid = 0
