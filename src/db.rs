@@ -63,8 +63,10 @@ pub fn read<T>(sql: &str, args: &[DatumWithOid], mut value: impl FnMut(&mut Row)
     })
 }
 
-/// Runs a statement that writes, for functions whose name says so; the number of rows it wrote.
-pub fn write(sql: &str, args: &[DatumWithOid]) -> usize {
+/// Runs a statement that writes, for the function that is named so; the number of rows it wrote.
+pub fn write(function: &CStr, sql: &str, args: &[DatumWithOid]) -> usize {
+    // SAFETY: the string is only read, for the message; the ERROR unwinds as everywhere in pgrx.
+    unsafe { pg_sys::PreventCommandIfReadOnly(function.as_ptr()) };
     Spi::connect_mut(|client| client.update(sql, None, args).map(|rows| rows.len()))
         .unwrap_or_else(|error| panic!("cannot write: {error}"))
 }

@@ -31,7 +31,7 @@ mod tests {
 
     #[pg_test]
     fn guarded_catches_panics() {
-        let caught = guarded(|| panic!("a broken rule")).map(|()| ()).unwrap_err();
+        let caught = guarded(|| -> () { panic!("a broken rule") }).unwrap_err();
         assert_eq!((caught.sqlstate.as_str(), caught.message.as_str()), ("XX000", "a broken rule"));
     }
 

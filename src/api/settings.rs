@@ -52,6 +52,7 @@ fn configure_rule(
         refuse(invalid);
     }
     db::write(
+        c"dbre.configure_rule()",
         include_str!("../../sql/settings/configure_rule.sql"),
         &[rule.id.into(), enabled.into(), severity.map(severity::name).into(), JsonB(Value::Object(values)).into()],
     );
@@ -70,7 +71,7 @@ fn refuse(invalid: InvalidOption) -> ! {
 #[search_path(pg_catalog, dbre, pg_temp)]
 fn reset_rule(rule: Option<&str>) {
     let rule = self::rule(required("rule", rule, "The view dbre.rules lists the rules."));
-    db::write("delete from dbre.rule_settings where rule = $1", &[rule.id.into()]);
+    db::write(c"dbre.reset_rule()", "delete from dbre.rule_settings where rule = $1", &[rule.id.into()]);
 }
 
 /// Leaves a finding out of all results: one by its fingerprint, or those of a rule on objects that match a LIKE pattern. Given
@@ -94,6 +95,7 @@ fn suppress(
         );
     }
     db::write(
+        c"dbre.suppress()",
         include_str!("../../sql/settings/suppress.sql"),
         &[target.fingerprint.into(), target.rule.into(), target.object_pattern.into(), reason.into(), until.into()],
     );
@@ -109,6 +111,7 @@ fn unsuppress(
 ) -> i64 {
     let target = Target::from_arguments(fingerprint, rule, object_pattern);
     let removed = db::write(
+        c"dbre.unsuppress()",
         include_str!("../../sql/settings/unsuppress.sql"),
         &[target.fingerprint.into(), target.rule.into(), target.object_pattern.into()],
     );

@@ -270,15 +270,24 @@ impl Catalog {
             })
     }
 
-    /// `index` serves the lookup of `key`, whose columns are `columns` in `table`, the child or a partition of it.
+    /// An index of the child that would cover the key if it were valid.
+    pub fn unfinished_cover(&self, key: &ForeignKey) -> Option<&Index> {
+        let child = self.table(key.child);
+        child.indexes.iter().find(|index| !index.is_usable() && self.suits(child, index, key, &key.child_columns))
+    }
+
     fn covers(&self, table: &Table, index: &Index, key: &ForeignKey, columns: &[i16]) -> bool {
+        index.is_usable() && self.suits(table, index, key, columns)
+    }
+
+    /// `index`, if valid, serves the lookup of `key`, whose columns are `columns` in `table`, the child or a partition of it.
+    fn suits(&self, table: &Table, index: &Index, key: &ForeignKey, columns: &[i16]) -> bool {
         let method = match &*index.method {
             "btree" => true,
             "hash" => columns.len() == 1,
             _ => false,
         };
         method
-            && index.is_usable()
             && index.keys.len() >= columns.len()
             && columns.iter().enumerate().all(|(position, column)| {
                 index.keys[..columns.len()].iter().any(|part| {

@@ -75,7 +75,7 @@ fn analyze(text: String, search_path: String) -> Option<Vec<Filter>> {
     db::discarded(|| {
         db::set_local(c"search_path", &search_path);
         // Analysis locks the tables; it shall not queue behind a migration.
-        db::set_local(c"lock_timeout", c"10ms");
+        db::set_local(c"lock_timeout", c"1ms");
         // Without a query id, pg_stat_statements does not take note of the analysis.
         db::set_local(c"compute_query_id", c"off");
         statement::filters(&text)

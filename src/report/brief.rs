@@ -2,6 +2,7 @@
 
 use super::{counts, gaps, statistics, suppressed};
 use crate::engine::{Run, Status};
+use crate::units::listing;
 
 const LINES: usize = 10;
 
@@ -12,13 +13,13 @@ pub fn render(run: &Run) -> String {
         format!("{} on PostgreSQL {}{standby}, {}", database.name, database.server_version, database.now),
         format!("statistics {}", statistics(run)),
     ];
-    let failed = run.outcomes.iter().filter(|outcome| matches!(outcome.status, Status::Failed(_))).count();
     let mut state = vec![counts(run)];
-    if failed > 0 {
-        state.push(format!("{failed} rules FAILED"));
+    let failed = failed(run);
+    if !failed.is_empty() {
+        state.push(format!("FAILED: {}", listing(&failed)));
     }
     state.extend(suppressed(run));
-    match gaps(run).len() - failed {
+    match gaps(run).len() - failed.len() {
         0 => {}
         1 => state.push("1 note on what was skipped".to_string()),
         notes => state.push(format!("{notes} notes on what was skipped")),
@@ -33,4 +34,10 @@ pub fn render(run: &Run) -> String {
         lines.push(format!("… and {} more: select * from dbre.findings", run.findings.len() - shown));
     }
     lines.join("\n") + "\n"
+}
+
+/// The ids of the rules that failed.
+fn failed(run: &Run) -> Vec<&'static str> {
+    let failed = run.outcomes.iter().filter(|outcome| matches!(outcome.status, Status::Failed(_)));
+    failed.map(|outcome| outcome.rule.id).collect()
 }

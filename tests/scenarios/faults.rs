@@ -36,6 +36,12 @@ const PROBLEMS: &str = "create table parent (id int primary key);
     create table months_1 partition of months for values from (0) to (10); create index on months (id); create index on months (id);
     create view seen as select * from child; create materialized view kept as select * from child; create index on kept (id)";
 
+/// Printing the definition of a partitioned index opens its table, which may be gone by then.
+const PARTITIONED: &str = "do $$ begin
+    create table many (id int, at int) partition by range (at);
+    for n in 1..30 loop execute 'create index on many (id)'; end loop;
+end $$";
+
 fn dropped_meanwhile(database: &Database) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -44,6 +50,8 @@ fn dropped_meanwhile(database: &Database) {
             let mut rounds = 0;
             while !done.load(Ordering::Relaxed) {
                 execute(&mut client, "create schema churn; set search_path = churn");
+                execute(&mut client, PARTITIONED);
+                execute(&mut client, "drop table many");
                 PROBLEMS.split(';').for_each(|sql| execute(&mut client, sql));
                 execute(&mut client, "drop index child_id_again");
                 execute(&mut client, "drop schema churn cascade");

@@ -1,9 +1,10 @@
 //! Every example of every rule: found as often as it says, and gone after its own fix.
 
-use crate::server::{Database, Server, query, shown, text};
+use crate::server::{Database, Server, execute, query, shown, text, trial};
 use libtest_mimic::Trial;
 use postgres::types::Type;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
@@ -11,7 +12,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
     let rows = query(&mut database.connect(), "select to_jsonb(r) from dbre.rules r");
     let rules: Vec<Value> = rows.iter().map(|row| row.get(0)).collect();
     assert!(!rules.is_empty(), "dbre.rules is empty");
-    let mut trials = Vec::new();
+    let mut trials = vec![trial(server, "rules::foreign_key_without_index::severities", severities_of_foreign_keys)];
     for rule in rules {
         let id = text(&rule, "rule").to_string();
         for example in rule["examples"].as_array().cloned().unwrap_or_default() {
@@ -74,6 +75,8 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
         findings.iter().map(|f| (text(f, "fingerprint").to_string(), text(f, "object").to_string())).collect()
     };
     let before = identities(&findings);
+    let distinct: HashSet<_> = before.iter().map(|(fingerprint, _)| fingerprint).collect();
+    assert_eq!(distinct.len(), before.len(), "{setup}\n-- two findings of one fingerprint: {before:#?}");
     assert_eq!(before, identities(&database.check(&arguments)), "{setup}\n-- fingerprints changed");
 
     let fixes = distinct_fixes(&findings);
@@ -105,6 +108,37 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
     if clears && !findings.iter().any(lost) {
         assert_eq!(before, identities(&database.check(&arguments)), "{setup}\n-- rolled back {fixes:?}");
     }
+}
+
+fn severities_of_foreign_keys(database: &Database) {
+    database.psql(
+        "create table parent (id int primary key default 1); insert into parent select generate_series(1, 10);
+         create table no_action (id int primary key, ref int references parent);
+         create table restricts (id int primary key, ref int references parent on delete restrict);
+         create table cascades (id int primary key, ref int references parent on delete cascade);
+         create table nulls (id int primary key, ref int references parent on delete set null);
+         create table defaults (id int primary key, ref int default 1 references parent on delete set default);
+         insert into no_action select n, 1 from generate_series(1, 2000) n;
+         insert into restricts table no_action; insert into cascades table no_action;
+         insert into nulls table no_action; insert into defaults table no_action;",
+    );
+    let severities = |small: u32, large: u32| -> Vec<String> {
+        let options = format!("{{\"small_bytes\": {small}, \"large_bytes\": {large}}}");
+        let configure = format!("select dbre.configure_rule('foreign_key_without_index', options => '{options}')");
+        execute(&mut database.connect(), &configure);
+        let mut findings = database.check("rules => array['foreign_key_without_index']");
+        findings.sort_by_key(|finding| text(finding, "object").to_string());
+        findings.iter().map(|finding| text(finding, "severity").to_string()).collect()
+    };
+    // In order: cascades, defaults, no_action, nulls, restricts. Each takes 72 kB.
+    assert_eq!(severities(100_000, 200_000), ["low"; 5]);
+    assert_eq!(severities(50_000, 100_000), ["medium"; 5]);
+    assert_eq!(severities(1_000, 5_000), ["medium"; 5], "no deletes on the parent");
+    database.psql("delete from parent where id = 5");
+    assert_eq!(severities(100_000, 200_000), ["low"; 5]);
+    assert_eq!(severities(50_000, 100_000), ["medium"; 5]);
+    assert_eq!(severities(10_000, 50_000), ["high"; 5]);
+    assert_eq!(severities(1_000, 5_000), ["critical", "critical", "high", "critical", "high"]);
 }
 
 fn is_complete(finding: &Value) {

@@ -134,7 +134,7 @@ fn model_fix(catalog: &Catalog, table: &Table, index: &Index) -> String {
 }
 
 /// The twin that is worth more than `index`; of several the most worth.
-fn twin_that_stays<'a>(table: &'a Table, index: &Index) -> Option<&'a Index> {
+pub fn twin_that_stays<'a>(table: &'a Table, index: &Index) -> Option<&'a Index> {
     if !index.is_usable() || !index.is_droppable() || table.temporary {
         return None;
     }

@@ -1,6 +1,7 @@
+use super::invalid_index;
 use crate::advice::index_ddl::{NewIndex, in_sqlalchemy};
 use crate::advice::index_size;
-use crate::facts::{Catalog, Facts, ForeignKey, Index, Name, Table, same_columns};
+use crate::facts::{Catalog, Facts, ForeignKey, Index, Name, Namer, Table, same_columns};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::{Bytes, Count, listing};
@@ -15,7 +16,8 @@ pub static RULE: Rule = Rule {
     enabled: true,
     condition: "No valid, ready index leads with the key's columns, in any order, in a type that serves equality (btree, or \
                 hash for one column) with operator class and collation of the key, and with a predicate that is absent or \
-                implied by the columns being not null. On a partitioned table every partition must have such an index.",
+                implied by the columns being not null. On a partitioned table every partition must have such an index. Silent \
+                while such an index may be being built.",
     effect: "Each row deleted from the parent, or whose key is updated, reads the whole child table, with the parent row \
              locked. Joins from parent to child read it too.",
     workaround: "Create the index concurrently. A child that stays small, or a parent whose rows are never deleted, can do \
@@ -111,6 +113,14 @@ pub static RULE: Rule = Rule {
             fix_clears: false,
         },
         Case {
+            name: "an invalid index on the columns is repaired rather than a second one created",
+            setup: "create table parent (id int primary key); create table child (at int, parent_id int references parent) \
+                    partition by range (at); create table child_1 partition of child for values from (0) to (10); create \
+                    index child_parent_id_idx on only child (parent_id)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
             name: "names with quotes, spaces, dots and 63 bytes",
             setup: "create table \"Eltern.tabelle \"\"x\"\"\" (\"Größe\" int primary key); create table \
                     \"Kind_mit_einem_sehr_langen_Namen_der_genau_63_Bytes_lang_ist_xy\" (id int primary key, \"Größe der \
@@ -131,64 +141,114 @@ pub static RULE: Rule = Rule {
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let catalog = facts.catalog();
+    let mut namer = facts.relation_names().namer();
     let mut uncovered: BTreeMap<(u32, Vec<i16>), Vec<&ForeignKey>> = BTreeMap::new();
     for key in catalog.foreign_keys().filter(|key| !catalog.is_covered(key) && catalog.can_be_covered(key)) {
         let mut columns = key.child_columns.clone();
         columns.sort_unstable();
         uncovered.entry((key.child, columns)).or_default().push(key);
     }
-    let mut namer = facts.relation_names().namer();
-    let findings = uncovered.into_iter().map(|((child, _), keys)| {
-        let child = catalog.table(child);
-        let partial = PartialCover::best(child, &keys[0].child_columns);
-        let numbers = column_order(child, &keys[0].child_columns, partial.as_ref());
-        let columns: Vec<&Name> = numbers.iter().filter_map(|number| child.column(*number)).map(|c| &c.name).collect();
-        let new = NewIndex {
-            specification: format!("USING btree ({})", catalog.column_names(child, &numbers).join(", ")),
-            columns: columns.clone(),
-        };
-        let creation = new.creation(catalog, &mut namer, child, |partition, index| {
-            same_columns(child, &numbers, partition)
-                .is_some_and(|columns| is_default_btree(catalog, partition, index, &columns))
-        });
-        let deletes = keys.iter().map(|key| catalog.total(catalog.table(key.parent), |t| t.statistics.deletes)).sum();
-        let (bytes, rows) = (catalog.bytes(child), catalog.rows(child));
-        let index_bytes = index_size::estimate(catalog, facts.column_statistics(), child, &numbers);
-        let object = catalog.columns_of(child, &keys[0].child_columns);
-        let names: Vec<_> = keys.iter().map(|key| &key.name).collect();
-        let parents: Vec<_> = keys.iter().map(|key| catalog.table(key.parent).name.to_string()).collect();
-        let size = rows.map_or(format!("{bytes}, never analyzed"), |rows| format!("{} in {bytes}", rows.of("row")));
-        Finding {
-            severity: judge(options, bytes, deletes, &keys),
-            weight: bytes.0,
-            summary: format!("Foreign key {} on {object} has no index: {size}", listing(&names)),
-            cause: cause(catalog, child, &keys, &parents, deletes, partial.as_ref()),
-            evidence: object! {
-                "child": child.name.to_string(),
-                "columns": columns.iter().map(|name| name.raw()).collect::<Vec<_>>(),
-                "child_bytes": bytes,
-                "child_rows": rows,
-                "child_sequential_scans": catalog.total(child, |leaf| leaf.statistics.sequential_scans),
-                "foreign_keys": keys.iter().map(|key| evidence(catalog, key)).collect::<Vec<_>>(),
-                "partial_cover": partial.as_ref().map(|cover| catalog.index_name(child, cover.index).to_string()),
-                "index_bytes": index_bytes,
-            },
-            impact: object! {
-                "parent_delete_read_bytes": change(
-                    (read_without(facts, child, bytes, partial.as_ref()), "estimated"),
-                    (descent(index_bytes), "estimated"),
-                ),
-                "disk_bytes": change((0, "measured"), (index_bytes, "estimated")),
-            },
-            fix_sql: Some(creation.fix_sql),
-            app_fix: Some(in_sqlalchemy(&creation.name, child, &columns)),
-            risk: format!("{} {}", disk(index_bytes), creation.risk),
-            rollback: Rollback::Sql(creation.rollback_sql),
-            verify_sql: Some(creation.verify_sql),
-            object,
-        }
+    let findings = uncovered.into_values().filter_map(|keys| {
+        let unfinished = catalog.unfinished_cover(keys[0]);
+        let being_built = unfinished.is_some_and(|index| index.may_be_building);
+        (!being_built).then(|| finding(facts, options, &mut namer, &keys, unfinished))
     });
     Ok(findings.collect())
+}
+
+/// `keys` are on the same columns of one child; `unfinished` would cover them if it were valid.
+fn finding(
+    facts: &Facts,
+    options: &Options,
+    namer: &mut Namer,
+    keys: &[&ForeignKey],
+    unfinished: Option<&Index>,
+) -> Finding {
+    let catalog = facts.catalog();
+    let child = catalog.table(keys[0].child);
+    let partial = PartialCover::best(child, &keys[0].child_columns);
+    let numbers = column_order(child, &keys[0].child_columns, partial.as_ref());
+    let index_bytes = index_size::estimate(catalog, facts.column_statistics(), child, &numbers);
+    let solution = match unfinished {
+        Some(index) => Solution::repair(catalog, namer, child, index),
+        None => Solution::create(catalog, namer, child, &numbers),
+    };
+    let deletes = keys.iter().map(|key| catalog.total(catalog.table(key.parent), |t| t.statistics.deletes)).sum();
+    let (bytes, rows) = (catalog.bytes(child), catalog.rows(child));
+    let object = catalog.columns_of(child, &keys[0].child_columns);
+    let names: Vec<_> = keys.iter().map(|key| &key.name).collect();
+    let size = rows.map_or(format!("{bytes}, never analyzed"), |rows| format!("{} in {bytes}", rows.of("row")));
+    Finding {
+        severity: judge(options, bytes, deletes, keys),
+        weight: bytes.0,
+        summary: format!("Foreign key {} on {object} has no index: {size}", listing(&names)),
+        cause: cause(catalog, child, keys, deletes, partial.as_ref()) + &solution.cause,
+        evidence: object! {
+            "child": child.name.to_string(),
+            "columns": numbers.iter().filter_map(|number| child.column(*number)).map(|c| c.name.raw()).collect::<Vec<_>>(),
+            "child_bytes": bytes,
+            "child_rows": rows,
+            "child_sequential_scans": catalog.total(child, |leaf| leaf.statistics.sequential_scans),
+            "foreign_keys": keys.iter().map(|key| evidence(catalog, key)).collect::<Vec<_>>(),
+            "partial_cover": partial.as_ref().map(|cover| catalog.index_name(child, cover.index).to_string()),
+            "index_bytes": index_bytes,
+        },
+        impact: object! {
+            "parent_delete_read_bytes": change(
+                (read_without(facts, child, bytes, partial.as_ref()), "estimated"),
+                (descent(index_bytes), "estimated"),
+            ),
+            "disk_bytes": change((0, "measured"), (index_bytes, "estimated")),
+        },
+        fix_sql: solution.fix_sql,
+        app_fix: solution.app_fix,
+        risk: format!("{} {}", disk(index_bytes), solution.risk),
+        rollback: solution.rollback,
+        verify_sql: Some(solution.verify_sql),
+        object,
+    }
+}
+
+/// How the key comes by its index.
+struct Solution {
+    cause: String,
+    fix_sql: Option<String>,
+    app_fix: Option<String>,
+    risk: String,
+    rollback: Rollback,
+    verify_sql: String,
+}
+
+impl Solution {
+    fn create(catalog: &Catalog, namer: &mut Namer, child: &Table, numbers: &[i16]) -> Solution {
+        let columns: Vec<&Name> = numbers.iter().filter_map(|number| child.column(*number)).map(|c| &c.name).collect();
+        let specification = format!("USING btree ({})", catalog.column_names(child, numbers).join(", "));
+        let new = NewIndex { specification, columns: columns.clone() };
+        let creation = new.creation(catalog, namer, child, |partition, index| {
+            same_columns(child, numbers, partition)
+                .is_some_and(|columns| is_default_btree(catalog, partition, index, &columns))
+        });
+        Solution {
+            cause: String::new(),
+            app_fix: Some(in_sqlalchemy(&creation.name, child, &columns)),
+            fix_sql: Some(creation.fix_sql),
+            risk: creation.risk,
+            rollback: Rollback::Sql(creation.rollback_sql),
+            verify_sql: creation.verify_sql,
+        }
+    }
+
+    fn repair(catalog: &Catalog, namer: &mut Namer, child: &Table, index: &Index) -> Solution {
+        let repair = invalid_index::repair(catalog, namer, child, index);
+        Solution {
+            cause: format!(" {} would serve, but is invalid. {}", catalog.index_name(child, index), repair.cause),
+            fix_sql: repair.fix_sql,
+            app_fix: None,
+            risk: repair.risk,
+            rollback: repair.rollback,
+            verify_sql: repair.verify_sql,
+        }
+    }
 }
 
 fn judge(options: &Options, child: Bytes, deletes: Count, keys: &[&ForeignKey]) -> Severity {
@@ -206,7 +266,6 @@ fn cause(
     catalog: &Catalog,
     child: &Table,
     keys: &[&ForeignKey],
-    parents: &[String],
     deletes: Count,
     partial: Option<&PartialCover>,
 ) -> String {
@@ -214,6 +273,7 @@ fn cause(
         .iter()
         .map(|key| format!("{} ON DELETE {} ON UPDATE {}", key.name, key.on_delete.sql(), key.on_update.sql()))
         .collect();
+    let parents: Vec<_> = keys.iter().map(|key| catalog.table(key.parent).name.to_string()).collect();
     let seen = match deletes.0 {
         0 => "statistics have seen no delete there yet".to_string(),
         _ => format!("statistics have seen {}", deletes.of("delete")),
@@ -229,7 +289,7 @@ fn cause(
     let mut cause = format!(
         "Postgres indexes the parent's side of a foreign key, never the child's. When a row of {} goes or its key changes, \
          the server looks up its children {how} ({}); {seen}.",
-        listing(parents),
+        listing(&parents),
         actions.join("; "),
     );
     if let Some(cover) = partial.filter(|cover| cover.is_whole()) {

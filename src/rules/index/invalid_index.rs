@@ -1,5 +1,5 @@
 use crate::advice::index_ddl::{Removal, verify_valid};
-use crate::facts::{Catalog, Facts, Index, QualifiedName, Table};
+use crate::facts::{Catalog, Facts, Index, Namer, QualifiedName, Table, TableKind};
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use std::fmt::Write;
@@ -75,16 +75,8 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
             continue;
         }
         let name = catalog.index_name(table, index);
-        let twin =
-            table.indexes.iter().find(|twin| twin.is_usable() && twin.same_structure(index) && stands_in(twin, index));
-        let repair = match twin {
-            _ if index.partitioned => attach_missing(catalog, &mut namer, table, index, &name),
-            _ if index.parent.is_some() || index.constraint.is_some() => rebuild(&name),
-            Some(twin) => superseded(&name, index, &catalog.index_name(table, twin)),
-            None if is_leftover(index) => leftover(&name, index),
-            None if index.unique => duplicates_first(catalog, table, index, &name),
-            None => rebuild(&name),
-        };
+        let twin = valid_twin(table, index);
+        let repair = repair(catalog, &mut namer, table, index);
         findings.push(Finding {
             severity: if index.unique && twin.is_none() && !is_leftover(index) {
                 Severity::critical
@@ -115,13 +107,30 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
 }
 
 /// What to do about one cause.
-struct Repair {
+pub struct Repair {
     why: &'static str,
-    cause: String,
-    fix_sql: Option<String>,
-    risk: String,
-    rollback: Rollback,
-    verify_sql: String,
+    pub cause: String,
+    pub fix_sql: Option<String>,
+    pub risk: String,
+    pub rollback: Rollback,
+    pub verify_sql: String,
+}
+
+/// What makes an invalid index valid, or gets rid of it.
+pub fn repair(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &Index) -> Repair {
+    let name = catalog.index_name(table, index);
+    match valid_twin(table, index) {
+        _ if index.partitioned => attach_missing(catalog, namer, table, index, &name),
+        _ if index.parent.is_some() || index.constraint.is_some() => rebuild(&name),
+        Some(twin) => superseded(&name, index, &catalog.index_name(table, twin)),
+        None if is_leftover(index) => leftover(&name, index),
+        None if index.unique => duplicates_first(catalog, table, index, &name),
+        None => rebuild(&name),
+    }
+}
+
+fn valid_twin<'a>(table: &'a Table, index: &Index) -> Option<&'a Index> {
+    table.indexes.iter().find(|twin| twin.is_usable() && twin.same_structure(index) && stands_in(twin, index))
 }
 
 fn stands_in(twin: &Index, index: &Index) -> bool {
@@ -202,13 +211,7 @@ fn duplicates_first(catalog: &Catalog, table: &Table, index: &Index, name: &Qual
 }
 
 /// Creates and attaches what is missing, down the tree.
-fn attach_missing(
-    catalog: &Catalog,
-    namer: &mut crate::facts::Namer,
-    table: &Table,
-    index: &Index,
-    name: &QualifiedName,
-) -> Repair {
+fn attach_missing(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &Index, name: &QualifiedName) -> Repair {
     let missing =
         |table: &Table| catalog.partitions(table).filter(|partition| part_of(partition, index).is_none()).count();
     let mut fix_sql = String::new();
@@ -234,7 +237,7 @@ fn attach_missing(
 fn attach(
     sql: &mut String,
     catalog: &Catalog,
-    namer: &mut crate::facts::Namer,
+    namer: &mut Namer,
     table: &Table,
     index: &Index,
     existing: Option<&Index>,
@@ -249,7 +252,7 @@ fn attach(
         let columns: Vec<_> =
             index.key_attributes().filter_map(|number| table.column(number)).map(|c| &c.name).collect();
         let part = namer.index(&partition.name, &columns);
-        if partition.kind == crate::facts::TableKind::Partitioned {
+        if partition.kind == TableKind::Partitioned {
             let _ = writeln!(sql, "CREATE {unique}INDEX {} ON ONLY {} {specification};", part.name, partition.name);
             attach(sql, catalog, namer, partition, index, None, &part)?;
         } else {

@@ -1,3 +1,4 @@
+use super::duplicate_index::twin_that_stays;
 use crate::advice::index_ddl::Removal;
 use crate::facts::{Catalog, Facts, Index, Table};
 use crate::finding::{Finding, Severity, change, object};
@@ -12,7 +13,7 @@ pub static RULE: Rule = Rule {
     condition: "The key of a btree that is not unique is the beginning of another valid btree's key of the same table, with the \
                 same operator classes, collations, sort order and predicate; or both keys are the same and the other has more \
                 INCLUDE columns. The other one returns all its columns, is at most max_size_ratio times as large, and has been \
-                scanned if this one has. Nothing depends on this one.",
+                scanned if this one has. Nothing depends on this one, and it is no duplicate_index.",
     effect: "Every write maintains both, both take disk, memory and vacuum time; the longer one answers the same queries.",
     workaround: "Drop the shorter one.",
     sources: &["https://www.postgresql.org/docs/17/indexes-multicolumn.html"],
@@ -67,7 +68,8 @@ pub static RULE: Rule = Rule {
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let catalog = facts.catalog();
     let max_ratio = options.number("max_size_ratio");
-    let findings = catalog.indexes().filter_map(|(table, index)| {
+    let without_twin = catalog.indexes().filter(|(table, index)| twin_that_stays(table, index).is_none());
+    let findings = without_twin.filter_map(|(table, index)| {
         let longer = successor(catalog, table, index, max_ratio)?;
         let (name, kept) = (catalog.index_name(table, index), catalog.index_name(table, longer));
         let bytes = catalog.index_bytes(table, index);
