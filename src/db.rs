@@ -84,6 +84,11 @@ pub fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
     subtransaction(body, true)
 }
 
+/// As `guarded`, and once more if it fails: what another session dropped while `body` looked at it is gone by then.
+pub fn guarded_twice<T>(body: impl Fn() -> T) -> Result<T, Caught> {
+    guarded(&body).or_else(|_| guarded(&body))
+}
+
 /// As `guarded`, and whatever `body` does is undone in any case: its locks, its settings, its memory.
 pub fn discarded<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
     subtransaction(body, false)

@@ -1,6 +1,6 @@
 //! Selects rules, reads the facts they need, runs each guarded, and records what was skipped or failed.
 
-use crate::db::{self, Caught, guarded};
+use crate::db::{self, Caught, guarded, guarded_twice};
 use crate::facts::{self, Facts, LeftOut, RuleSetting};
 use crate::finding::{Finding, Rollback, Severity, fingerprint};
 use crate::rule::{Need, Options, Rule};
@@ -163,7 +163,12 @@ impl Run {
                 _ => None,
             })
             .collect();
-        let definitions = if oids.is_empty() { HashMap::new() } else { facts::index_definitions(&oids) };
+        let definitions = match oids.is_empty() {
+            true => HashMap::new(),
+            false => {
+                guarded_twice(|| facts::index_definitions(&oids)).unwrap_or_else(|error| panic!("{}", error.message))
+            }
+        };
         self.findings.retain_mut(|reported| {
             reported.rollback_sql = match &reported.finding.rollback {
                 Rollback::None => None,

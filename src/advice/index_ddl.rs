@@ -118,6 +118,10 @@ impl Removal {
                  transaction block. Plans that used the index change at once.",
             )
         };
+        let statistics = match index.expressions {
+            Some(_) => " ANALYZE no longer gathers statistics on its expression: CREATE STATISTICS on it keeps them.",
+            None => "",
+        };
         Removal {
             fix_sql,
             rollback: Rollback::Recreate { before: None, index: index.oid, after: None },
@@ -125,7 +129,7 @@ impl Removal {
                 "SELECT pg_catalog.to_regclass({}) IS NULL AS dropped;",
                 quote_literal(&name.to_string())
             ),
-            risk: risk.to_string(),
+            risk: format!("{risk}{statistics}"),
         }
     }
 }

@@ -339,7 +339,7 @@ impl Catalog {
         index.is_usable()
             && index.is_droppable()
             && !index.unique
-            && !table.temporary
+            && table.is_maintained()
             && !self.is_needed_by_foreign_key(table, index)
     }
 

@@ -25,7 +25,7 @@ pub use statement::filters;
 pub use tables::{Column, Table, TableKind};
 pub use workload::Workload;
 
-use crate::db::{Caught, guarded};
+use crate::db::{Caught, guarded_twice};
 use crate::rule::Need;
 use crate::units::Count;
 
@@ -43,11 +43,11 @@ impl Facts {
     pub fn read(needs: &[Need], schemas: Option<&[String]>) -> Facts {
         let database = Database::read();
         let needed = |need| needs.contains(&need);
-        let workload = needed(Need::Workload).then(|| guarded(|| Workload::read(&database)));
+        let workload = needed(Need::Workload).then(|| guarded_twice(|| Workload::read(&database)));
         Facts {
-            catalog: needed(Need::Catalog).then(|| guarded(|| Catalog::read(schemas))),
-            column_statistics: needed(Need::ColumnStatistics).then(|| guarded(ColumnStatistics::read)),
-            relation_names: needed(Need::RelationNames).then(|| guarded(RelationNames::read)),
+            catalog: needed(Need::Catalog).then(|| guarded_twice(|| Catalog::read(schemas))),
+            column_statistics: needed(Need::ColumnStatistics).then(|| guarded_twice(ColumnStatistics::read)),
+            relation_names: needed(Need::RelationNames).then(|| guarded_twice(RelationNames::read)),
             workload,
             database,
         }

@@ -11,7 +11,7 @@ pub struct Table {
     pub oid: u32,
     pub name: QualifiedName,
     pub kind: TableKind,
-    pub temporary: bool,
+    temporary: bool,
     pub replica_identity: char,
     /// The planner's figure. None: never vacuumed or analyzed.
     pub rows: Option<Count>,
@@ -89,6 +89,12 @@ impl Table {
     /// How much the table has grown since its rows were counted: 2.0, twice the size. None: never counted.
     pub fn growth(&self) -> Option<f64> {
         (self.bytes_when_counted.0 > 0).then(|| self.bytes().0 as f64 / self.bytes_when_counted.0 as f64)
+    }
+
+    /// Somebody looks after it: it is neither temporary nor the system's.
+    pub fn is_maintained(&self) -> bool {
+        let schema = self.name.schema.raw();
+        !self.temporary && !schema.starts_with("pg_") && schema != "information_schema"
     }
 
     pub fn is_partition(&self) -> bool {

@@ -77,7 +77,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
 /// The rows in the index, and its size after REINDEX, as far as statistics tell.
 fn rebuilt(facts: &Facts, table: &Table, index: &Index) -> Option<(Count, Bytes)> {
     let judged = &*index.method == "btree" && index.is_usable() && !index.partitioned && index.expressions.is_none();
-    if !judged || table.temporary {
+    if !judged || !table.is_maintained() {
         return None;
     }
     let rows = index.rows?.0 as f64 * table.growth()?.max(1.0);

@@ -134,8 +134,11 @@ fn searched_column<'a>(catalog: &Catalog, table: &'a Table, index: &Index) -> Op
     let served = table.indexes.iter().any(|other| {
         other.is_usable() && &*other.method == "gin" && other.key_attributes().any(|key| key == column.number)
     });
-    let judged =
-        &*index.method == "btree" && index.is_usable() && !index.unique && index.parent.is_none() && !table.temporary;
+    let judged = &*index.method == "btree"
+        && index.is_usable()
+        && !index.unique
+        && index.parent.is_none()
+        && table.is_maintained();
     (composite && judged && !served).then_some(column)
 }
 

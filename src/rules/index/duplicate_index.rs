@@ -135,7 +135,7 @@ fn model_fix(catalog: &Catalog, table: &Table, index: &Index) -> String {
 
 /// The twin that is worth more than `index`; of several the most worth.
 pub fn twin_that_stays<'a>(table: &'a Table, index: &Index) -> Option<&'a Index> {
-    if !index.is_usable() || !index.is_droppable() || table.temporary {
+    if !index.is_usable() || !index.is_droppable() || !table.is_maintained() {
         return None;
     }
     table

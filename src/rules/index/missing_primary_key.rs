@@ -61,7 +61,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let small = options.bytes("small_bytes");
     let findings = catalog
         .tables()
-        .filter(|table| table.kind != TableKind::MaterializedView && !table.temporary && !table.is_partition())
+        .filter(|table| table.kind != TableKind::MaterializedView && table.is_maintained() && !table.is_partition())
         .filter(|table| !table.indexes.iter().any(|index| index.primary))
         .map(|table| finding(catalog, table, small));
     Ok(findings.collect())

@@ -106,7 +106,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
 
 /// The longest index that can take over and has no such index itself, so that following every finding loses nothing.
 fn successor<'a>(catalog: &Catalog, table: &'a Table, index: &Index, max_ratio: f64) -> Option<&'a Index> {
-    if !index.is_usable() || !index.is_droppable() || index.unique || table.temporary {
+    if !index.is_usable() || !index.is_droppable() || index.unique || !table.is_maintained() {
         return None;
     }
     let bytes = catalog.index_bytes(table, index).0 as f64;

@@ -64,7 +64,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let catalog = facts.catalog();
     let findings = catalog
         .tables()
-        .filter(|table| table.kind != TableKind::MaterializedView && !table.is_partition() && !table.temporary)
+        .filter(|table| table.kind != TableKind::MaterializedView && !table.is_partition() && table.is_maintained())
         .filter_map(|table| {
             let reads = Reads::of(facts, table)?;
             reads.exceed(options).then(|| finding(facts, table, &reads))

@@ -94,10 +94,10 @@ fn finding(facts: &Facts, table: &Table, index: &Index, bytes: Bytes, too_wide: 
         weight: bytes.0,
         summary: format!("Index {name} on ({key}) has {what} and takes {bytes}"),
         cause: format!(
-            "With {what}, few entries fit on a page of 8 kB. {} Shorten the key: a hash index for equality on one long column, a \
+            "With {what}, few entries fit on a page of 8 kB.{} Shorten the key: a hash index for equality on one long column, a \
              btree on an expression such as md5(…) or left(…, 40), or fewer columns. The queries must say the same expression, \
              which is why no statement is given here.",
-            if index.unique { "It is unique, so that its columns state a rule about the data." } else { "" },
+            if index.unique { " It is unique, so that its columns state a rule about the data." } else { "" },
         ),
         evidence: object! {
             "table": table.name.to_string(),
