@@ -35,5 +35,23 @@ select
         select from pg_catalog.pg_partitioned_table p
         where p.partrelid = c.conrelid and (p.partattrs::pg_catalog.int2[] && c.conkey or p.partexprs is not null)
     )
+    or exists (
+        select from pg_catalog.pg_inherits h where h.inhrelid = c.conrelid
+    )
+    -- a typed table, or one whose row type another column has
+    or exists (
+        select
+        from pg_catalog.pg_class t
+        left join pg_catalog.pg_type y on y.oid = t.reltype
+        where t.oid = c.conrelid and (
+            t.reloftype <> 0
+            or exists (
+                select from pg_catalog.pg_depend d
+                where d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+                    and d.refobjid in (y.oid, y.typarray)
+                    and d.deptype = 'n'
+            )
+        )
+    )
 from pg_catalog.pg_constraint c
 where c.contype = 'f' and c.conparentid = 0

@@ -35,6 +35,10 @@ select
         from pg_catalog.pg_options_to_table(c.reloptions) option
         where option.option_name = 'fillfactor'
     ) end,
+    c.reloptions is null or not exists (
+        select from pg_catalog.pg_options_to_table(c.reloptions) option
+        where option.option_name = 'deduplicate_items' and not option.option_value::boolean
+    ),
     b.building is not null
 from pg_catalog.pg_index i
 join pg_catalog.pg_class c on c.oid = i.indexrelid
@@ -61,5 +65,6 @@ left join (
 where not exists (
     select from pg_catalog.pg_locks lock
     where lock.relation = i.indrelid and lock.locktype = 'relation' and lock.mode = 'AccessExclusiveLock'
+        and lock.database = (select db.oid from pg_catalog.pg_database db where db.datname = pg_catalog.current_database())
         and lock.pid is distinct from pg_catalog.pg_backend_pid()
 )

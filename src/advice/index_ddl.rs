@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 /// An index to create.
 pub struct NewIndex<'a> {
+    pub unique: bool,
     /// From `USING` on.
     pub specification: String,
     /// What its name is made of.
@@ -66,24 +67,45 @@ impl NewIndex<'_> {
         name: &QualifiedName,
         fits: &impl Fn(&Table, &Index) -> bool,
     ) {
-        let specification = &self.specification;
-        let target = &table.name;
-        if table.kind != TableKind::Partitioned {
-            let _ = writeln!(sql, "CREATE INDEX CONCURRENTLY {} ON {target} {specification};", name.name);
-            return;
+        let (specification, target, name_alone) = (&self.specification, &table.name, &name.name);
+        let unique = if self.unique { "UNIQUE " } else { "" };
+        if table.kind == TableKind::Partitioned {
+            let _ = writeln!(sql, "CREATE {unique}INDEX {name_alone} ON ONLY {target} {specification};");
+            self.attach_parts(sql, catalog, namer, table, (name, None), fits);
+        } else {
+            let _ = writeln!(sql, "CREATE {unique}INDEX CONCURRENTLY {name_alone} ON {target} {specification};");
         }
-        let _ = writeln!(sql, "CREATE INDEX {} ON ONLY {target} {specification};", name.name);
+    }
+
+    /// Gives every partition of `table` that has no part of `index` (by name, and as it exists, if it does) one that fits,
+    /// an index that is there or a new one, and attaches it.
+    pub fn attach_parts(
+        &self,
+        sql: &mut String,
+        catalog: &Catalog,
+        namer: &mut Namer,
+        table: &Table,
+        (name, index): (&QualifiedName, Option<&Index>),
+        fits: &impl Fn(&Table, &Index) -> bool,
+    ) {
         for partition in catalog.partitions(table) {
-            let existing = partition
+            if index.is_some_and(|index| partition.indexes.iter().any(|part| part.parent == Some(index.oid))) {
+                continue;
+            }
+            let fitting = partition
                 .indexes
                 .iter()
-                .find(|index| index.parent.is_none() && index.is_usable() && fits(partition, index));
-            let part = match existing {
-                Some(index) => catalog.index_name(partition, index),
+                .find(|part| part.parent.is_none() && (part.is_usable() || part.partitioned) && fits(partition, part));
+            let part = match fitting {
+                Some(part) => {
+                    let part_name = catalog.index_name(partition, part);
+                    self.attach_parts(sql, catalog, namer, partition, (&part_name, Some(part)), fits);
+                    part_name
+                }
                 None => {
-                    let part = namer.index(&partition.name, &self.columns);
-                    self.create(sql, catalog, namer, partition, &part, fits);
-                    part
+                    let part_name = namer.index(&partition.name, &self.columns);
+                    self.create(sql, catalog, namer, partition, &part_name, fits);
+                    part_name
                 }
             };
             let _ = writeln!(sql, "ALTER INDEX {name} ATTACH PARTITION {part};");
@@ -104,7 +126,8 @@ pub struct Removal {
 }
 
 impl Removal {
-    pub fn of(name: &QualifiedName, index: &Index) -> Removal {
+    pub fn of(table: &Table, index: &Index) -> Removal {
+        let name = &QualifiedName { schema: table.name.schema.clone(), name: index.name.clone() };
         let (fix_sql, risk) = if index.partitioned {
             (
                 format!("DROP INDEX IF EXISTS {name};"),
@@ -122,9 +145,10 @@ impl Removal {
             Some(_) => " ANALYZE no longer gathers statistics on its expression: CREATE STATISTICS on it keeps them.",
             None => "",
         };
+        let after = index.clustered.then(|| format!("ALTER TABLE {} CLUSTER ON {};", table.name, index.name));
         Removal {
             fix_sql,
-            rollback: Rollback::Recreate { before: None, index: index.oid, after: None },
+            rollback: Rollback::Recreate { before: None, index: index.oid, after },
             verify_sql: format!(
                 "SELECT pg_catalog.to_regclass({}) IS NULL AS dropped;",
                 quote_literal(&name.to_string())

@@ -29,4 +29,9 @@ pgrx::extension_sql_file!(
         settings::unsuppress
     ]
 );
+pgrx::extension_sql_file!(
+    "../../sql/function_settings.sql",
+    name = "function_settings",
+    requires = [check::check, check::rule_runs, report::report]
+);
 pgrx::extension_sql_file!("../../sql/grants.sql", name = "grants", finalize);

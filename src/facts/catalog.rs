@@ -41,7 +41,8 @@ pub struct ForeignKey {
     operators: Vec<u32>,
     pub on_delete: ReferentialAction,
     pub on_update: ReferentialAction,
-    /// A view, policy, trigger, function, publication, generated column or partition key uses one of the child's columns.
+    /// ALTER COLUMN TYPE would refuse one of the child's columns: a view, policy, trigger, function, publication, generated
+    /// column, partition key or row type uses it, or it is inherited.
     pub child_columns_in_use: bool,
 }
 
@@ -194,6 +195,11 @@ impl Catalog {
         })
     }
 
+    /// The foreign keys that `child` has.
+    pub fn foreign_keys_of(&self, child: u32) -> impl Iterator<Item = &ForeignKey> {
+        self.foreign_keys_of.get(&child).into_iter().flatten().map(|at| &self.foreign_keys[*at])
+    }
+
     /// Panics when the OID is not that of a table in the catalog: rules take OIDs from the catalog itself.
     pub fn table(&self, oid: u32) -> &Table {
         &self.tables[self.positions[&oid]]
@@ -320,8 +326,7 @@ impl Catalog {
     pub fn is_needed_by_foreign_key(&self, table: &Table, index: &Index) -> bool {
         let mut above = Some(table);
         while let Some(child) = above {
-            let keys = self.foreign_keys_of.get(&child.oid).into_iter().flatten().map(|at| &self.foreign_keys[*at]);
-            for key in keys {
+            for key in self.foreign_keys_of(child.oid) {
                 let Some(columns) = same_columns(child, &key.child_columns, table) else { continue };
                 let stays = |other: &&Index| other.oid != index.oid && (other.unique || !other.is_droppable());
                 let covers = |candidate: &Index| self.covers(table, candidate, key, &columns);
@@ -341,6 +346,28 @@ impl Catalog {
             && !index.unique
             && table.is_maintained()
             && !self.is_needed_by_foreign_key(table, index)
+    }
+
+    /// `part` of a partition has the structure of `index` of a table above it, whatever the order of their columns.
+    pub fn is_counterpart(&self, (table, index): (&Table, &Index), (partition, part): (&Table, &Index)) -> bool {
+        let attributes =
+            |index: &Index| index.key_attributes().chain(index.included.iter().copied()).collect::<Vec<_>>();
+        let name = |table: &Table, number| table.column(number).map(|column| column.name.clone());
+        let (ours, theirs) = (attributes(index), attributes(part));
+        index.method == part.method
+            && index.unique == part.unique
+            && index.nulls_not_distinct == part.nulls_not_distinct
+            && index.expressions == part.expressions
+            && index.predicate == part.predicate
+            && index.parameters == part.parameters
+            && index.keys.len() == part.keys.len()
+            && ours.len() == theirs.len()
+            && ours.iter().zip(&theirs).all(|(a, b)| name(table, *a) == name(partition, *b))
+            && index
+                .keys
+                .iter()
+                .zip(&part.keys)
+                .all(|(a, b)| (a.collation, a.class, a.order) == (b.collation, b.class, b.order))
     }
 
     /// The index itself, or for a partitioned one all that are attached to it at the bottom of the tree.

@@ -46,6 +46,7 @@ pub struct Index {
     pub referenced: bool,
     /// Where set; 0 to 100.
     pub fillfactor: Option<i32>,
+    pub deduplicates: bool,
     /// Another session holds the lock under which indexes are built concurrently.
     pub may_be_building: bool,
 }
@@ -195,6 +196,7 @@ pub(super) fn read() -> Vec<Index> {
             constraint: row.take_option::<String>().map(Name::from),
             referenced: row.take(),
             fillfactor: row.take_option(),
+            deduplicates: row.take(),
             may_be_building: row.take(),
             file: file?,
         })

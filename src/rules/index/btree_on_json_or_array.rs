@@ -73,7 +73,7 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
         let type_ = catalog.type_of(column.type_oid).map_or("?", |type_| type_.name.as_str());
         let creation = (!searches.is_empty()).then(|| {
             let specification = format!("USING gin ({})", column.name);
-            NewIndex { specification, columns: vec![&column.name] }.creation(
+            NewIndex { unique: false, specification, columns: vec![&column.name] }.creation(
                 catalog,
                 &mut namer,
                 table,

@@ -85,7 +85,7 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
         let twin = twin_that_stays(table, index)?;
         let (name, kept) = (catalog.index_name(table, index), catalog.index_name(table, twin));
         let bytes = catalog.index_bytes(table, index);
-        let removal = Removal::of(&name, index);
+        let removal = Removal::of(table, index);
         Some(Finding {
             severity: RULE.severity,
             weight: bytes.0,

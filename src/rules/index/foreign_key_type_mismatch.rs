@@ -1,7 +1,8 @@
-use crate::facts::{Catalog, Column, Facts, ForeignKey, Table};
+use crate::facts::{Catalog, Column, Facts, ForeignKey};
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, listing};
+use std::collections::BTreeMap;
 
 pub static RULE: Rule = Rule {
     id: "foreign_key_type_mismatch",
@@ -50,6 +51,15 @@ pub static RULE: Rule = Rule {
             fix_clears: false,
         },
         Case {
+            name: "two keys on one column that want different types; typed, inherited, and row types in use: no fix",
+            setup: "create table a (id bigint primary key); create table b (id smallint primary key); create table two (id int \
+                    references a, foreign key (id) references b); create type shape as (a_id int); create table typed of shape \
+                    (foreign key (a_id) references a); create table above (a_id int); create table below (foreign key (a_id) \
+                    references a) inherits (above); create table entry (a_id int references a); create table holder (r entry[])",
+            finds: 4,
+            fix_clears: false,
+        },
+        Case {
             name: "domains, varchar and text, the same type",
             setup: "create domain positive as bigint check (value > 0); create table parent (id bigint primary key, name \
                     varchar(20) unique); create table child (id int primary key, parent_id positive references parent, name text \
@@ -64,11 +74,14 @@ pub static RULE: Rule = Rule {
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let catalog = facts.catalog();
     let max_rewrite = options.bytes("max_rewrite_bytes");
-    let findings = catalog.foreign_keys().filter_map(|key| {
+    let mut differing: BTreeMap<(u32, &[i16]), Vec<Difference>> = BTreeMap::new();
+    for key in catalog.foreign_keys().filter(|key| catalog.table(key.child).is_maintained()) {
         let mismatches: Vec<_> = column_pairs(catalog, key).filter_map(|(c, p)| Mismatch::of(catalog, c, p)).collect();
-        (!mismatches.is_empty()).then(|| finding(catalog, key, &mismatches, max_rewrite))
-    });
-    Ok(findings.collect())
+        if !mismatches.is_empty() {
+            differing.entry((key.child, &key.child_columns)).or_default().push((key, mismatches));
+        }
+    }
+    Ok(differing.into_values().map(|keys| finding(catalog, &keys, max_rewrite)).collect())
 }
 
 fn column_pairs<'a>(catalog: &'a Catalog, key: &'a ForeignKey) -> impl Iterator<Item = (&'a Column, &'a Column)> {
@@ -126,12 +139,22 @@ fn integer_width(type_name: &str) -> Option<u8> {
     }
 }
 
-fn finding(catalog: &Catalog, key: &ForeignKey, mismatches: &[Mismatch], max_rewrite: u64) -> Finding {
+/// A foreign key with the columns in which its sides differ.
+type Difference<'a> = (&'a ForeignKey, Vec<Mismatch<'a>>);
+
+/// `keys` are on the same columns of one child.
+fn finding(catalog: &Catalog, keys: &[Difference], max_rewrite: u64) -> Finding {
+    let (key, mismatches) = &keys[0];
     let (child, parent) = (catalog.table(key.child), catalog.table(key.parent));
     let bytes = catalog.bytes(child);
     let object = catalog.columns_of(child, &key.child_columns);
-    let differences = mismatches.iter().map(Mismatch::describe).collect::<Vec<_>>().join("; ");
-    let obstacle = obstacle(key, child, bytes, mismatches, max_rewrite);
+    let describe = |(key, mismatches): &Difference| {
+        let differences: Vec<_> = mismatches.iter().map(Mismatch::describe).collect();
+        format!("{} to {}: {}", key.name, catalog.table(key.parent).name, differences.join("; "))
+    };
+    let differences = keys.iter().map(describe).collect::<Vec<_>>().join("; ");
+    let names: Vec<_> = keys.iter().map(|(key, _)| &key.name).collect();
+    let obstacle = obstacle(catalog, key, bytes, mismatches, max_rewrite);
     let alter = |to: fn(&Mismatch) -> (String, String)| {
         let columns: Vec<_> = mismatches
             .iter()
@@ -142,19 +165,27 @@ fn finding(catalog: &Catalog, key: &ForeignKey, mismatches: &[Mismatch], max_rew
             .collect();
         format!("ALTER TABLE {} {};", child.name, columns.join(", "))
     };
+    let altered: Vec<_> = mismatches.iter().map(|mismatch| mismatch.child.number).collect();
+    let followers: Vec<_> = catalog
+        .foreign_keys()
+        .filter(|follower| follower.parent == child.oid && follower.parent_columns.iter().any(|c| altered.contains(c)))
+        .map(|follower| &follower.name)
+        .collect();
+    let chain = match followers.is_empty() {
+        true => String::new(),
+        false => format!(" It is referenced itself: {} will differ then, and be found next.", listing(&followers)),
+    };
     let fixable = obstacle.is_none();
     Finding {
         severity: RULE.severity,
         weight: bytes.0,
-        summary: format!("Foreign key {} on {object} references another type: {differences}", key.name),
+        summary: format!("Foreign key {} on {object} references another type: {}", listing(&names), mismatches[0].describe()),
         cause: format!(
-            "{} references {}, where {differences}.{}",
-            child.name,
-            parent.name,
+            "Both sides of a foreign key should have one type. {differences}.{}",
             obstacle.map(|obstacle| format!(" No statement is given: {obstacle}.")).unwrap_or_default()
         ),
         evidence: object! {
-            "constraint_name": key.name.raw(),
+            "constraint_names": names.iter().map(|name| name.raw()).collect::<Vec<_>>(),
             "child": child.name.to_string(),
             "parent": parent.name.to_string(),
             "child_types": mismatches.iter().map(|mismatch| mismatch.types.0.as_str()).collect::<Vec<_>>(),
@@ -167,7 +198,7 @@ fn finding(catalog: &Catalog, key: &ForeignKey, mismatches: &[Mismatch], max_rew
         app_fix: Some("Change the column's type in the model too (SQLAlchemy: BigInteger for bigint).".to_string()),
         risk: format!(
             "ACCESS EXCLUSIVE on {} while it and its indexes are rewritten ({bytes}) and the key is checked again, SHARE ROW \
-             EXCLUSIVE on {}: set lock_timeout, and run it in a quiet hour.",
+             EXCLUSIVE on {}: set lock_timeout, and run it in a quiet hour.{chain}",
             child.name, parent.name
         ),
         rollback: match fixable {
@@ -188,8 +219,8 @@ fn finding(catalog: &Catalog, key: &ForeignKey, mismatches: &[Mismatch], max_rew
 
 /// Why altering the child's type is not safe to propose.
 fn obstacle(
+    catalog: &Catalog,
     key: &ForeignKey,
-    child: &Table,
     bytes: Bytes,
     mismatches: &[Mismatch],
     max_rewrite: u64,
@@ -198,8 +229,14 @@ fn obstacle(
         Some("which of the two collations is meant is for you to say".to_string())
     } else if mismatches.iter().any(|mismatch| mismatch.narrows) {
         Some("the child's type is the wider one; widen the parent's column instead".to_string())
-    } else if key.child_columns_in_use || child.is_partition() {
-        Some("a view, policy, trigger, publication, generated column or partition key uses the column".to_string())
+    } else if key.child_columns_in_use {
+        Some(
+            "a view, policy, trigger, publication, generated column, partition key, parent table or row type holds on to the \
+             column's type"
+                .to_string(),
+        )
+    } else if let Some(other) = other_opinion(catalog, key, mismatches) {
+        Some(format!("foreign key {} wants another type for the same column", other.name))
     } else if bytes.0 > max_rewrite {
         Some(format!(
             "it would rewrite {bytes} under an exclusive lock; add a column of the right type, fill it in batches, swap the two"
@@ -207,4 +244,14 @@ fn obstacle(
     } else {
         None
     }
+}
+
+/// Another foreign key on one of the columns, to a parent of another type.
+fn other_opinion<'a>(catalog: &'a Catalog, key: &ForeignKey, mismatches: &[Mismatch]) -> Option<&'a ForeignKey> {
+    catalog.foreign_keys_of(key.child).find(|other| {
+        column_pairs(catalog, other).any(|(child, parent)| {
+            let ours = mismatches.iter().find(|mismatch| mismatch.child.number == child.number);
+            ours.is_some_and(|ours| catalog.base_type(ours.parent.type_oid) != catalog.base_type(parent.type_oid))
+        })
+    })
 }

@@ -71,7 +71,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             return None;
         }
         let name = catalog.index_name(table, index);
-        let removal = Removal::of(&name, index);
+        let removal = Removal::of(table, index);
         Some(Finding {
             severity: RULE.severity,
             weight: index.bytes().0,
@@ -87,7 +87,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
                 "table": table.name.to_string(),
                 "table_bytes": table.bytes(),
                 "table_rows": rows,
-                "table_age_days": table.file.age_days,
+                "table_age_days": table.file.age_days.map(|age| (age * 10.0).round() / 10.0),
                 "index_bytes": index.bytes(),
                 "index_scans": index.scans,
             },

@@ -1,8 +1,7 @@
-use crate::advice::index_ddl::{Removal, verify_valid};
-use crate::facts::{Catalog, Facts, Index, Namer, QualifiedName, Table, TableKind};
+use crate::advice::index_ddl::{NewIndex, Removal, verify_valid};
+use crate::facts::{Catalog, Facts, Index, Namer, QualifiedName, Table};
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
-use std::fmt::Write;
 
 pub static RULE: Rule = Rule {
     id: "invalid_index",
@@ -56,6 +55,14 @@ pub static RULE: Rule = Rule {
             fix_clears: true,
         },
         Case {
+            name: "a part that lacks a part itself is taken in with its parent",
+            setup: "create table t (a int, b int) partition by range (a); create table t_1 partition of t for values from (0) \
+                    to (20) partition by range (a); create table t_1_a (b int, a int); alter table t_1 attach partition t_1_a \
+                    for values from (0) to (10); create index t_b_idx on only t (b); create index t_1_b_idx on only t_1 (b)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
             name: "all are valid",
             setup: "create table t (a int primary key, b int); create index on t (b)",
             finds: 0,
@@ -72,6 +79,9 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
     for (table, index) in catalog.indexes().filter(|(_, index)| !index.is_usable() && !index.may_be_building) {
         // An invalid part is what makes its parent invalid: the parts are reported.
         if index.partitioned && catalog.partitions(table).all(|partition| part_of(partition, index).is_some()) {
+            continue;
+        }
+        if is_repaired_with_parent(catalog, table, index) {
             continue;
         }
         let name = catalog.index_name(table, index);
@@ -122,8 +132,8 @@ pub fn repair(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &Index
     match valid_twin(table, index) {
         _ if index.partitioned => attach_missing(catalog, namer, table, index, &name),
         _ if index.parent.is_some() || index.constraint.is_some() => rebuild(&name),
-        Some(twin) => superseded(&name, index, &catalog.index_name(table, twin)),
-        None if is_leftover(index) => leftover(&name, index),
+        Some(twin) => superseded(table, index, &name, &catalog.index_name(table, twin)),
+        None if is_leftover(index) => leftover(table, index, &name),
         None if index.unique => duplicates_first(catalog, table, index, &name),
         None => rebuild(&name),
     }
@@ -143,12 +153,24 @@ fn is_leftover(index: &Index) -> bool {
     name.ends_with("_ccnew") || name.ends_with("_ccold")
 }
 
+/// An invalid index of the table above takes it in when it is repaired.
+fn is_repaired_with_parent(catalog: &Catalog, table: &Table, index: &Index) -> bool {
+    let Some(above) = table.parent.filter(|_| index.partitioned && index.parent.is_none()) else { return false };
+    let above = catalog.table(above);
+    above.indexes.iter().any(|taker| {
+        taker.partitioned
+            && !taker.is_usable()
+            && part_of(table, taker).is_none()
+            && catalog.is_counterpart((above, taker), (table, index))
+    })
+}
+
 fn part_of<'a>(partition: &'a Table, index: &Index) -> Option<&'a Index> {
     partition.indexes.iter().find(|part| part.parent == Some(index.oid))
 }
 
-fn dropping(name: &QualifiedName, index: &Index, why: &'static str, cause: String) -> Repair {
-    let removal = Removal::of(name, index);
+fn dropping(table: &Table, index: &Index, why: &'static str, cause: String) -> Repair {
+    let removal = Removal::of(table, index);
     Repair {
         why,
         cause,
@@ -160,15 +182,15 @@ fn dropping(name: &QualifiedName, index: &Index, why: &'static str, cause: Strin
     }
 }
 
-fn superseded(name: &QualifiedName, index: &Index, twin: &QualifiedName) -> Repair {
+fn superseded(table: &Table, index: &Index, name: &QualifiedName, twin: &QualifiedName) -> Repair {
     let cause = format!("A concurrent build failed and left {name} behind; {twin} is the same and valid.");
-    dropping(name, index, "a valid one like it exists", cause)
+    dropping(table, index, "a valid one like it exists", cause)
 }
 
-fn leftover(name: &QualifiedName, index: &Index) -> Repair {
+fn leftover(table: &Table, index: &Index, name: &QualifiedName) -> Repair {
     let cause =
         format!("REINDEX CONCURRENTLY was interrupted and left {name} behind; the index it worked on is still there.");
-    dropping(name, index, "REINDEX CONCURRENTLY left it behind", cause)
+    dropping(table, index, "REINDEX CONCURRENTLY left it behind", cause)
 }
 
 fn rebuild(name: &QualifiedName) -> Repair {
@@ -180,7 +202,8 @@ fn rebuild(name: &QualifiedName) -> Repair {
         ),
         fix_sql: Some(format!("REINDEX INDEX CONCURRENTLY {name};")),
         risk: "SHARE UPDATE EXCLUSIVE: reads and writes go on; it waits for transactions that use the table, needs disk for a \
-               second index, and cannot run in a transaction block."
+               second index, and cannot run in a transaction block. If it fails, it leaves another invalid index that ends in \
+               _ccnew: drop that."
             .to_string(),
         rollback: Rollback::None,
         verify_sql: verify_valid(name),
@@ -212,54 +235,32 @@ fn duplicates_first(catalog: &Catalog, table: &Table, index: &Index, name: &Qual
 
 /// Creates and attaches what is missing, down the tree.
 fn attach_missing(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &Index, name: &QualifiedName) -> Repair {
-    let missing =
-        |table: &Table| catalog.partitions(table).filter(|partition| part_of(partition, index).is_none()).count();
-    let mut fix_sql = String::new();
-    let possible =
-        index.constraint.is_none() && attach(&mut fix_sql, catalog, namer, table, index, Some(index), name).is_some();
+    let missing = catalog.partitions(table).filter(|partition| part_of(partition, index).is_none()).count();
+    let specification = index.specification().filter(|_| index.constraint.is_none());
+    let fix_sql = specification.map(|specification| {
+        let columns = index.key_attributes().filter_map(|number| table.column(number)).map(|c| &c.name).collect();
+        let new = NewIndex { unique: index.unique, specification: specification.to_string(), columns };
+        let mut sql = String::new();
+        new.attach_parts(&mut sql, catalog, namer, table, (name, Some(index)), &|partition, part| {
+            catalog.is_counterpart((table, index), (partition, part))
+        });
+        sql.trim_end().to_string()
+    });
     Repair {
         why: "partitions lack their part of it",
         cause: format!(
-            "A partitioned index becomes valid when every partition has an attached index; {} of {} have none.{}",
-            missing(table),
+            "A partitioned index becomes valid when every partition has an attached index; {missing} of {} have none.{}",
             catalog.partitions(table).count(),
-            if possible { "" } else { " It backs a constraint: add the constraint to the partitions, then attach its indexes." },
+            match fix_sql {
+                Some(_) => "",
+                None => " It backs a constraint: add the constraint to the partitions, then attach its indexes.",
+            },
         ),
-        fix_sql: possible.then(|| fix_sql.trim_end().to_string()),
+        fix_sql,
         risk: "CONCURRENTLY on each partition: reads and writes go on, outside a transaction block. ATTACH locks the indexes for \
                a moment."
             .to_string(),
         rollback: Rollback::None,
         verify_sql: verify_valid(name),
     }
-}
-
-fn attach(
-    sql: &mut String,
-    catalog: &Catalog,
-    namer: &mut Namer,
-    table: &Table,
-    index: &Index,
-    existing: Option<&Index>,
-    name: &QualifiedName,
-) -> Option<()> {
-    let unique = if index.unique { "UNIQUE " } else { "" };
-    let specification = index.specification()?;
-    for partition in catalog.partitions(table) {
-        if existing.is_some_and(|existing| part_of(partition, existing).is_some()) {
-            continue;
-        }
-        let columns: Vec<_> =
-            index.key_attributes().filter_map(|number| table.column(number)).map(|c| &c.name).collect();
-        let part = namer.index(&partition.name, &columns);
-        if partition.kind == TableKind::Partitioned {
-            let _ = writeln!(sql, "CREATE {unique}INDEX {} ON ONLY {} {specification};", part.name, partition.name);
-            attach(sql, catalog, namer, partition, index, None, &part)?;
-        } else {
-            let _ =
-                writeln!(sql, "CREATE {unique}INDEX CONCURRENTLY {} ON {} {specification};", part.name, partition.name);
-        }
-        let _ = writeln!(sql, "ALTER INDEX {name} ATTACH PARTITION {part};");
-    }
-    Some(())
 }

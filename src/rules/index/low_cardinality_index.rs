@@ -1,6 +1,6 @@
 use crate::advice::index_ddl::{NewIndex, Removal};
 use crate::db::quote_literal;
-use crate::facts::{Column, Facts, Index, Statistics, Table, TableKind};
+use crate::facts::{Column, Facts, Index, Namer, Statistics, Table, TableKind};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::{Bytes, Count};
@@ -12,9 +12,11 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "A plain btree on one column of a table with at least min_rows rows, where planner statistics know at most \
-                max_distinct values. Either one of them, or all that is not null, makes up at most max_selective_fraction of \
-                the rows: then a partial index serves; or no scan has used the index. It is not unique, backs no constraint, \
-                and is not what a foreign key's lookup needs. Partitions are not judged.",
+                max_distinct values. Either some of them, each of at most max_selective_fraction of the rows, are rare, or all \
+                that is not null is: then a partial index of these serves, provided that the other values are too frequent for \
+                any index (a quarter of the rows or more) or no scan has used this one; or nothing is rare and no scan has used \
+                it. It is not unique, backs no constraint, and is not what a foreign key's lookup needs. Partitions are not \
+                judged.",
     effect: "For a value that a large part of the rows has, reading the table is cheaper than reading the index; yet every write \
              maintains entries for all of them.",
     workaround: "Index the rare value alone, with the columns that its queries sort or filter by.",
@@ -23,7 +25,7 @@ pub static RULE: Rule = Rule {
         "https://www.postgresql.org/docs/17/view-pg-stats.html",
     ],
     options: &[
-        OptionSpec::number("min_rows", (10_000.0, "rows"), (1.0, 1e12), "Smaller tables are not judged."),
+        OptionSpec::number("min_rows", (10_000.0, "rows"), (10_000.0, 1e12), "Smaller tables are not judged."),
         OptionSpec::number("max_distinct", (10.0, "values"), (1.0, 100.0), "With more values the index is selective."),
         OptionSpec::number(
             "max_selective_fraction",
@@ -63,6 +65,22 @@ pub static RULE: Rule = Rule {
             fix_clears: false,
         },
         Case {
+            name: "two rare states",
+            setup: "create table t (id int, state text); insert into t select g, case when g % 50 = 0 then 'open' when g % 70 = \
+                    0 then 'failed' else 'done' end from generate_series(1, 20000) g; create index on t (state); analyze t; set \
+                    enable_seqscan = off; select id from t where state = 'failed' limit 1",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "a rare state, and one that is neither rare nor frequent, with scans",
+            setup: "create table t (id int, state text); insert into t select g, case when g % 50 = 0 then 'open' when g % 10 = \
+                    0 then 'failed' else 'done' end from generate_series(1, 20000) g; create index on t (state); analyze t; set \
+                    enable_seqscan = off; select id from t where state = 'failed' limit 1",
+            finds: 0,
+            fix_clears: false,
+        },
+        Case {
             name: "many values, few rows, a partial index, more columns, or a foreign key that needs it",
             setup: "create table p (id int primary key); insert into p select generate_series(0, 3); create table t (id int, \
                     many int, flag boolean, ref int references p); insert into t select g, g % 500, g % 50 = 0, g % 4 from \
@@ -96,8 +114,10 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         if !statistics.fixed_distinct().is_some_and(|distinct| (1.0..=max_distinct).contains(&distinct)) {
             continue;
         }
-        let rare = rare_part(column, statistics, max_fraction);
-        if rare.is_none() && (index.scans.0 > 0 || facts.database.in_recovery) {
+        let rare = RarePart::of(column, statistics, max_fraction);
+        // Scans may have been for a value that is neither rare nor frequent: then the index is right as it is.
+        let dispensable = rare.as_ref().is_some_and(|rare| rare.others_are_frequent);
+        if !dispensable && (index.scans.0 > 0 || facts.database.in_recovery) {
             continue;
         }
         findings.push(finding(facts, table, index, column, statistics, rows, rare, &mut namer));
@@ -105,22 +125,38 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     Ok(findings)
 }
 
+/// From this fraction of the rows on the planner reads the table rather than an index, unless the table is in its order.
+const FREQUENT: f64 = 0.25;
+
 /// The part of the rows that is worth an index: a predicate and its fraction.
 struct RarePart {
     predicate: String,
     fraction: f64,
+    others_are_frequent: bool,
 }
 
-fn rare_part(column: &Column, statistics: &Statistics, max_fraction: f64) -> Option<RarePart> {
-    let filled = 1.0 - statistics.null_fraction;
-    if filled <= max_fraction {
-        return Some(RarePart { predicate: format!("{} IS NOT NULL", column.name), fraction: filled });
+impl RarePart {
+    fn of(column: &Column, statistics: &Statistics, max_fraction: f64) -> Option<RarePart> {
+        let filled = 1.0 - statistics.null_fraction;
+        if filled <= max_fraction {
+            let predicate = format!("{} IS NOT NULL", column.name);
+            return Some(RarePart { predicate, fraction: filled, others_are_frequent: true });
+        }
+        let frequencies = statistics.most_common_frequencies.iter().map(|frequency| f64::from(*frequency));
+        let values = statistics.most_common_values.iter().zip(frequencies);
+        let (rare, others): (Vec<_>, Vec<_>) = values.partition(|(_, frequency)| *frequency <= max_fraction);
+        let literals: Vec<_> = rare.iter().map(|(value, _)| quote_literal(value)).collect();
+        let predicate = match literals.as_slice() {
+            [] => return None,
+            [only] => format!("{} = {only}", column.name),
+            several => format!("{} IN ({})", column.name, several.join(", ")),
+        };
+        Some(RarePart {
+            predicate,
+            fraction: rare.iter().map(|(_, frequency)| frequency).sum(),
+            others_are_frequent: others.iter().all(|(_, frequency)| *frequency >= FREQUENT),
+        })
     }
-    let values = statistics.most_common_values.iter().zip(&statistics.most_common_frequencies);
-    let (value, frequency) = values.min_by(|a, b| a.1.total_cmp(b.1))?;
-    let fraction = f64::from(*frequency);
-    let predicate = format!("{} = {}", column.name, quote_literal(value));
-    (fraction <= max_fraction).then_some(RarePart { predicate, fraction })
 }
 
 #[allow(clippy::too_many_arguments, reason = "what the check has found out, once")]
@@ -132,12 +168,12 @@ fn finding(
     statistics: &Statistics,
     rows: Count,
     rare: Option<RarePart>,
-    namer: &mut crate::facts::Namer,
+    namer: &mut Namer,
 ) -> Finding {
     let catalog = facts.catalog();
     let name = catalog.index_name(table, index);
     let bytes = index.bytes();
-    let removal = Removal::of(&name, index);
+    let removal = Removal::of(table, index);
     let distinct = statistics.fixed_distinct().unwrap_or_default();
     let mut after = Bytes(0);
     let mut fix_sql = removal.fix_sql;
@@ -145,15 +181,15 @@ fn finding(
     let mut advice = "No value is rare enough for a partial index, and no scan has used it".to_string();
     if let Some(rare) = &rare {
         let specification = format!("USING btree ({}) WHERE {}", column.name, rare.predicate);
-        let new = NewIndex { specification, columns: vec![&column.name] };
+        let new = NewIndex { unique: false, specification, columns: vec![&column.name] };
         let creation = new.creation(catalog, namer, table, |_, _| false);
         after = Bytes((bytes.0 as f64 * rare.fraction) as u64);
         fix_sql = format!("{}\n{fix_sql}", creation.fix_sql);
         rollback = Rollback::Recreate { before: None, index: index.oid, after: Some(creation.rollback_sql) };
         advice = format!(
-            "{} holds for {:.1}% of the rows: an index of these alone serves",
-            rare.predicate,
-            rare.fraction * 100.0
+            "Only {:.1}% of the rows have {}: an index of these alone serves",
+            rare.fraction * 100.0,
+            rare.predicate
         );
     }
     Finding {

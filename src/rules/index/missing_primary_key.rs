@@ -31,6 +31,13 @@ pub static RULE: Rule = Rule {
             fix_clears: true,
         },
         Case {
+            name: "the unique index is the replica identity",
+            setup: "create table t (a int not null); create unique index t_a_key on t (a); alter table t replica identity \
+                    using index t_a_key",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
             name: "nothing identifies a row",
             setup: "create table t (a int, b int); create unique index on t (a); create table u (a int) partition by range \
                     (a); create table u_1 partition of u for values from (0) to (10)",
@@ -126,7 +133,9 @@ fn finding(catalog: &Catalog, table: &Table, small: u64) -> Finding {
 fn promotion(catalog: &Catalog, table: &Table, index: &Index) -> (String, Rollback, String) {
     let fix = format!("ALTER TABLE {} ADD PRIMARY KEY USING INDEX {};", table.name, index.name);
     let before = Some(format!("ALTER TABLE {} DROP CONSTRAINT {};", table.name, index.name));
-    let rollback = Rollback::Recreate { before, index: index.oid, after: None };
+    let identity = || format!("ALTER TABLE {} REPLICA IDENTITY USING INDEX {};", table.name, index.name);
+    let after = index.replica_identity.then(identity);
+    let rollback = Rollback::Recreate { before, index: index.oid, after };
     (fix, rollback, verify_valid(&catalog.index_name(table, index)))
 }
 

@@ -74,7 +74,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         let (name, kept) = (catalog.index_name(table, index), catalog.index_name(table, longer));
         let bytes = catalog.index_bytes(table, index);
         let kept_bytes = catalog.index_bytes(table, longer);
-        let removal = Removal::of(&name, index);
+        let removal = Removal::of(table, index);
         let (key, longer_key) = (catalog.key_listing(table, index), catalog.key_listing(table, longer));
         Some(Finding {
             severity: RULE.severity,

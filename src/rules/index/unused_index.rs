@@ -99,7 +99,7 @@ fn finding(facts: &Facts, table: &Table, index: &Index, days: f64) -> Finding {
     let name = catalog.index_name(table, index);
     let bytes = catalog.index_bytes(table, index);
     let writes = catalog.total(table, |leaf| leaf.statistics.index_writes());
-    let removal = Removal::of(&name, index);
+    let removal = Removal::of(table, index);
     Finding {
         severity: if bytes.0 >= 10 * Bytes::MIB { Severity::medium } else { Severity::low },
         weight: bytes.0,

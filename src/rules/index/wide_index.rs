@@ -21,7 +21,12 @@ pub static RULE: Rule = Rule {
     options: &[
         OptionSpec::number("max_entry_bytes", (256.0, "bytes"), (16.0, 2704.0), "Average width that is still narrow."),
         OptionSpec::number("max_key_columns", (5.0, "columns"), (1.0, 32.0), "Key columns that are still few."),
-        OptionSpec::bytes("min_index_bytes", Bytes::MIB, "Smaller indexes are not worth a finding."),
+        OptionSpec::number(
+            "min_index_bytes",
+            (Bytes::MIB as f64, "bytes"),
+            (65536.0, 1e15),
+            "Smaller indexes are not worth a finding.",
+        ),
     ],
     needs: &[Need::Catalog, Need::ColumnStatistics],
     cases: &[
@@ -103,7 +108,8 @@ fn finding(facts: &Facts, table: &Table, index: &Index, bytes: Bytes, too_wide: 
             "table": table.name.to_string(),
             "key_columns": index.keys.len(),
             "included_columns": index.included.len(),
-            "average_entry_bytes": too_wide,
+            "average_entry_bytes": too_wide.map(f64::round),
+            "index_rows": index.rows,
             "index_bytes": bytes,
             "index_scans": catalog.scans(table, index),
         },

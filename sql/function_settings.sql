@@ -1,0 +1,18 @@
+-- The fact queries are large and run once: compiling them costs more than it saves. Values printed into findings (index
+-- predicates, common values) must mean the same wherever they are pasted.
+do $$
+declare
+    reading regprocedure;
+begin
+    foreach reading in array array[
+        'dbre.check(text[], text[], text[], dbre.severity)',
+        'dbre.rule_runs(text[], text[], text[])',
+        'dbre.report(text, text[], text[], text[], dbre.severity)'
+    ]::regprocedure[] loop
+        execute format('alter function %s set jit = off', reading);
+        execute format('alter function %s set datestyle = ISO', reading);
+        execute format('alter function %s set intervalstyle = postgres', reading);
+        execute format('alter function %s set extra_float_digits = 3', reading);
+    end loop;
+end
+$$;
