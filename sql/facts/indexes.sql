@@ -1,5 +1,9 @@
 -- Indexes of tables, partitioned tables and materialized views, but not of those that another session has locked
 -- exclusively: printing an expression would wait for it.
+-- pg_relation_filepath() reads the catalogs for each relation: it is left to those that are not in the usual folder.
+with folder as materialized (
+    select pg_catalog.regexp_replace(pg_catalog.pg_relation_filepath('pg_catalog.pg_class'), '[^/]*$', '') as path
+)
 select
     i.indrelid,
     i.indexrelid,
@@ -24,7 +28,10 @@ select
     o.options,
     -- Only where a fix is made of it: printing a definition opens the table.
     case when c.relkind = 'I' or not i.indisvalid then pg_catalog.pg_get_indexdef(i.indexrelid) end,
-    pg_catalog.pg_relation_filepath(i.indexrelid),
+    case when c.relfilenode = 0 or c.reltablespace <> 0 or c.relpersistence = 't'
+        then pg_catalog.pg_relation_filepath(c.oid)
+        else folder.path || c.relfilenode
+    end,
     case when c.reltuples >= 0 then c.reltuples::float8 end,
     pg_catalog.pg_stat_get_numscans(i.indexrelid),
     h.inhparent,
@@ -40,7 +47,8 @@ select
         where option.option_name = 'deduplicate_items' and not option.option_value::boolean
     ),
     b.building is not null
-from pg_catalog.pg_index i
+from folder
+cross join pg_catalog.pg_index i
 join pg_catalog.pg_class c on c.oid = i.indexrelid
 join pg_catalog.pg_class t on t.oid = i.indrelid and t.relkind in ('r', 'p', 'm')
 join pg_catalog.pg_am am on am.oid = c.relam

@@ -1,4 +1,8 @@
 -- Tables, partitioned tables and materialized views. $1: names of the schemas to judge, NULL for all but the system's.
+-- pg_relation_filepath() reads the catalogs for each relation: it is left to those that are not in the usual folder.
+with folder as materialized (
+    select pg_catalog.regexp_replace(pg_catalog.pg_relation_filepath('pg_catalog.pg_class'), '[^/]*$', '') as path
+)
 select
     c.oid,
     n.nspname::text,
@@ -9,11 +13,17 @@ select
     -- -1: never vacuumed or analyzed
     case when c.reltuples >= 0 then c.reltuples::float8 end,
     c.relpages,
-    pg_catalog.pg_relation_filepath(c.oid),
+    case when c.relfilenode = 0 or c.reltablespace <> 0 or c.relpersistence = 't'
+        then pg_catalog.pg_relation_filepath(c.oid)
+        else folder.path || c.relfilenode
+    end,
     i.inhparent,
     p.oid is not null,
     coalesce(n.nspname = any ($1), true) and d.objid is null,
-    pg_catalog.has_table_privilege(c.oid, 'SELECT') is true,
+    case when (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user)
+        then true
+        else pg_catalog.has_table_privilege(c.oid, 'SELECT') is true
+    end,
     l.relation is not null,
     pg_catalog.pg_stat_get_numscans(c.oid),
     pg_catalog.pg_stat_get_tuples_returned(c.oid),
@@ -21,7 +31,8 @@ select
     pg_catalog.pg_stat_get_tuples_updated(c.oid),
     pg_catalog.pg_stat_get_tuples_hot_updated(c.oid),
     pg_catalog.pg_stat_get_tuples_deleted(c.oid)
-from pg_catalog.pg_class c
+from folder
+cross join pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join pg_catalog.pg_inherits i on c.relispartition and i.inhrelid = c.oid
 -- published, so that updates and deletes need a replica identity

@@ -1,6 +1,6 @@
 //! Statements that create and drop indexes while the application runs.
 
-use crate::db::quote_literal;
+use crate::db::{check_for_interrupts, quote_literal};
 use crate::facts::{Catalog, Index, Name, Namer, QualifiedName, Table, TableKind};
 use crate::finding::Rollback;
 use std::fmt::Write;
@@ -33,6 +33,8 @@ impl NewIndex<'_> {
         table: &Table,
         fits: impl Fn(&Table, &Index) -> bool,
     ) -> Creation {
+        // A rule may make thousands of these.
+        check_for_interrupts();
         let name = namer.index(&table.name, &self.columns);
         let mut fix_sql = String::new();
         self.create(&mut fix_sql, catalog, namer, table, &name, &fits);

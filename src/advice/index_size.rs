@@ -210,8 +210,10 @@ fn rows_per_value(rows: f64, common_share: f64, common_values: f64, distinct: f6
 }
 
 fn tuple_bytes(columns: &[KeyColumn], class: &Class) -> f64 {
+    let filled =
+        || columns.iter().enumerate().filter(|(position, _)| class.filled & (1 << position) != 0).map(|(_, c)| c);
     let mut size = 0.0;
-    for (_, column) in columns.iter().enumerate().filter(|(position, _)| class.filled & (1 << position) != 0) {
+    for column in filled() {
         if !column.varies() || column.average_width > SHORT_VARLENA {
             size = align(size, column.alignment);
         }
@@ -220,7 +222,7 @@ fn tuple_bytes(columns: &[KeyColumn], class: &Class) -> f64 {
     }
     size += if class.has_null { 16.0 } else { 8.0 };
     // Tuples of varying length have half of the padding on average.
-    if columns.iter().any(KeyColumn::varies) { size + 3.5 } else { align(size, 8.0) }
+    if filled().any(KeyColumn::varies) { size + 3.5 } else { align(size, 8.0) }
 }
 
 fn align(size: f64, to: f64) -> f64 {

@@ -16,6 +16,7 @@ pub struct Catalog {
     partitions: HashMap<u32, Vec<u32>>,
     foreign_keys: Vec<ForeignKey>,
     foreign_keys_of: HashMap<u32, Vec<usize>>,
+    foreign_keys_to: HashMap<u32, Vec<usize>>,
     types: HashMap<u32, Type>,
     classes: HashMap<u32, OperatorClass>,
     /// Operator families with the operators they find as equality.
@@ -90,6 +91,7 @@ impl Catalog {
             partitions: HashMap::new(),
             foreign_keys: Vec::new(),
             foreign_keys_of: HashMap::new(),
+            foreign_keys_to: HashMap::new(),
             types: tables::read_types().collect(),
             classes: db::read(include_str!("../../sql/facts/opclasses.sql"), &[], |row| {
                 (oid(row), OperatorClass { family: oid(row), default: row.take() })
@@ -102,11 +104,11 @@ impl Catalog {
             locked: 0,
         };
         catalog.add_tables(tables::read(schemas));
-        for (table, column) in tables::read_columns() {
+        tables::read_columns(|table, column| {
             if let Some(position) = catalog.positions.get(&table) {
                 catalog.tables[*position].columns.push(column);
             }
-        }
+        });
         for index in indexes::read() {
             if let Some(position) = catalog.positions.get(&index.table) {
                 catalog.tables[*position].indexes.push(index);
@@ -167,6 +169,7 @@ impl Catalog {
         self.foreign_keys.retain(|key| positions.contains_key(&key.child) && positions.contains_key(&key.parent));
         for (position, key) in self.foreign_keys.iter().enumerate() {
             self.foreign_keys_of.entry(key.child).or_default().push(position);
+            self.foreign_keys_to.entry(key.parent).or_default().push(position);
         }
     }
 
@@ -198,6 +201,11 @@ impl Catalog {
     /// The foreign keys that `child` has.
     pub fn foreign_keys_of(&self, child: u32) -> impl Iterator<Item = &ForeignKey> {
         self.foreign_keys_of.get(&child).into_iter().flatten().map(|at| &self.foreign_keys[*at])
+    }
+
+    /// The foreign keys that reference `parent`.
+    pub fn foreign_keys_to(&self, parent: u32) -> impl Iterator<Item = &ForeignKey> {
+        self.foreign_keys_to.get(&parent).into_iter().flatten().map(|at| &self.foreign_keys[*at])
     }
 
     /// Panics when the OID is not that of a table in the catalog: rules take OIDs from the catalog itself.

@@ -5,6 +5,8 @@
 use crate::units::Bytes;
 use std::time::{Duration, SystemTime};
 
+/// A file holds no more; the next segment follows a full one.
+const SEGMENT: u64 = Bytes::GIB;
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,11 +22,10 @@ pub struct File {
 pub fn main_fork(path: &str) -> Option<File> {
     let first = std::fs::metadata(path).ok()?;
     let mut bytes = first.len();
-    for segment in 1.. {
-        match std::fs::metadata(format!("{path}.{segment}")) {
-            Ok(metadata) if bytes > 0 => bytes += metadata.len(),
-            _ => break,
-        }
+    let mut segment = 1;
+    while bytes == segment * SEGMENT {
+        bytes += std::fs::metadata(format!("{path}.{segment}")).map_or(0, |metadata| metadata.len());
+        segment += 1;
     }
     Some(File { bytes: Bytes(bytes), age_days: first.created().ok().and_then(|at| at.elapsed().ok()).map(days) })
 }

@@ -161,10 +161,11 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Option<Table>, u32, bool)
     })
 }
 
-/// Columns with the OIDs of their tables.
-pub(super) fn read_columns() -> Vec<(u32, Column)> {
+/// Gives each column, with the OID of its table, to `add`.
+pub(super) fn read_columns(mut add: impl FnMut(u32, Column)) {
     db::read(include_str!("../../sql/facts/columns.sql"), &[], |row| {
-        let column = |row: &mut Row| Column {
+        let table = oid(row);
+        let column = Column {
             number: row.take(),
             name: row.take::<String>().into(),
             type_oid: oid(row),
@@ -172,8 +173,8 @@ pub(super) fn read_columns() -> Vec<(u32, Column)> {
             collation: oid(row),
             not_null: row.take(),
         };
-        (oid(row), column(row))
-    })
+        add(table, column);
+    });
 }
 
 pub(super) fn read_types() -> impl Iterator<Item = (u32, Type)> {

@@ -167,8 +167,8 @@ fn finding(catalog: &Catalog, keys: &[Difference], max_rewrite: u64) -> Finding 
     };
     let altered: Vec<_> = mismatches.iter().map(|mismatch| mismatch.child.number).collect();
     let followers: Vec<_> = catalog
-        .foreign_keys()
-        .filter(|follower| follower.parent == child.oid && follower.parent_columns.iter().any(|c| altered.contains(c)))
+        .foreign_keys_to(child.oid)
+        .filter(|follower| follower.parent_columns.iter().any(|c| altered.contains(c)))
         .map(|follower| &follower.name)
         .collect();
     let chain = match followers.is_empty() {
