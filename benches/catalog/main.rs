@@ -1,12 +1,13 @@
 //! What `dbre.check()` costs in databases of 1,000 and 10,000 tables, beside its own fact queries run by psql.
 
+#[path = "../harness/cluster.rs"]
+mod cluster;
+
+use cluster::{Cluster, Result, run};
+use postgres::Client;
 use postgres::error::SqlState;
-use postgres::{Client, NoTls};
-use std::env;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::PathBuf;
-use std::process::{self, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,8 +54,6 @@ const CONFIGURE: &str = "
     from dbre.rules
     where options ? 'min_statistics_days'";
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
 fn main() -> Result<()> {
     let cluster = Cluster::start()?;
     let figures = SIZES.iter().map(|tables| measure(&cluster, *tables)).collect::<Result<Vec<_>>>()?;
@@ -84,9 +83,9 @@ struct Figures {
 
 fn measure(cluster: &Cluster, tables: u32) -> Result<Figures> {
     let database = format!("tables_{tables}");
-    cluster.create(&database, tables)?;
+    create(cluster, &database, tables)?;
     eprintln!("measuring {database}");
-    let facts = cluster.write_fact_queries()?;
+    let facts = write_fact_queries(cluster)?;
     let psql = |arguments: &[&str]| -> Result<Duration> {
         let begun = Instant::now();
         run(cluster.psql(&database).args(["-o", "/dev/null"]).args(arguments))?;
@@ -261,73 +260,32 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// A private cluster, stopped and removed when dropped. Paths are relative to the package, where cargo runs benches.
-struct Cluster {
-    folder: PathBuf,
-    psql: PathBuf,
+fn create(cluster: &Cluster, database: &str, tables: u32) -> Result<()> {
+    eprintln!("creating {tables} tables");
+    run(cluster.psql("postgres").args(["-c", &format!("create database {database}")]))?;
+    let schema = ["-o", "/dev/null", "-v", &format!("tables={tables}"), "-f", "benches/catalog/schema.sql"];
+    run(cluster.psql(database).args(schema))?;
+    run(cluster.psql(database).args([
+        "-o",
+        "/dev/null",
+        "-c",
+        "create extension pg_dbre",
+        "-c",
+        CONFIGURE,
+        "-c",
+        "checkpoint",
+    ]))
 }
 
-impl Cluster {
-    fn start() -> Result<Cluster> {
-        let pg_config = env::var("PG_CONFIG").map_err(|_| "PG_CONFIG is not set: run bin/bench catalog")?;
-        let bindir = String::from_utf8(Command::new(pg_config).arg("--bindir").output()?.stdout)?;
-        let folder = env::temp_dir().join(format!("pg_dbre_catalog_{}", process::id()));
-        let cluster = Cluster { folder, psql: PathBuf::from(bindir.trim()).join("psql") };
-        run(Command::new("bin/cluster").arg("start").arg(&cluster.folder).arg("autovacuum = off"))?;
-        Ok(cluster)
+/// All fact queries as one psql script, in one transaction and without JIT as in `check()`; its path.
+fn write_fact_queries(cluster: &Cluster) -> Result<String> {
+    let mut script = "set jit = off; begin isolation level read committed read only;\n".to_string();
+    for fact in FACTS {
+        let file = format!("sql/facts/{fact}.sql");
+        let query = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
+        script += &format!("{};\n", query.trim_end().replace("$1", "null::text[]"));
     }
-
-    fn create(&self, database: &str, tables: u32) -> Result<()> {
-        eprintln!("creating {tables} tables");
-        run(self.psql("postgres").args(["-c", &format!("create database {database}")]))?;
-        let schema = ["-o", "/dev/null", "-v", &format!("tables={tables}"), "-f", "benches/catalog/schema.sql"];
-        run(self.psql(database).args(schema))?;
-        run(self.psql(database).args([
-            "-o",
-            "/dev/null",
-            "-c",
-            "create extension pg_dbre",
-            "-c",
-            CONFIGURE,
-            "-c",
-            "checkpoint",
-        ]))
-    }
-
-    /// All fact queries as one psql script, in one transaction as in `check()`; its path.
-    fn write_fact_queries(&self) -> Result<String> {
-        let mut script = "begin isolation level read committed read only;\n".to_string();
-        for fact in FACTS {
-            let file = format!("sql/facts/{fact}.sql");
-            let query = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
-            script += &format!("{};\n", query.trim_end().replace("$1", "null::text[]"));
-        }
-        let path = self.folder.join("facts.sql");
-        fs::write(&path, script + "commit;\n")?;
-        Ok(path.display().to_string())
-    }
-
-    fn psql(&self, database: &str) -> Command {
-        let mut command = Command::new(&self.psql);
-        command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-h"]).arg(&self.folder);
-        command
-    }
-
-    fn connect(&self, database: &str) -> Result<Client> {
-        let parameters = format!("host={} user=postgres dbname={database}", self.folder.display());
-        Ok(Client::connect(&parameters, NoTls)?)
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        if let Err(error) = run(Command::new("bin/cluster").arg("stop").arg(&self.folder)) {
-            eprintln!("{error}");
-        }
-    }
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
+    let path = cluster.folder.join("facts.sql");
+    fs::write(&path, script + "commit;\n")?;
+    Ok(path.display().to_string())
 }

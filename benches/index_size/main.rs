@@ -1,9 +1,10 @@
 //! The index sizes that `dbre.missing_fk_indexes()` estimates, beside those of the indexes once they are built.
 
-use postgres::{Client, NoTls};
-use std::env;
-use std::path::PathBuf;
-use std::process::{self, Command};
+#[path = "../harness/cluster.rs"]
+mod cluster;
+
+use cluster::{Cluster, Result, run};
+use postgres::Client;
 
 const AIM_PERCENT: f64 = 15.0;
 /// $1, $2, $3: a row of `cases`. An empty parent is enough: a foreign key that is not valid still wants an index.
@@ -24,13 +25,11 @@ const ESTIMATES: &str = "
     left join dbre.missing_fk_indexes() m on m.constraint_name = 'case_' || c.id
     order by c.id";
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
 fn main() -> Result<()> {
     let cluster = Cluster::start()?;
     eprintln!("loading the tables");
-    cluster.load("benches/index_size/tables.sql")?;
-    let mut client = cluster.connect()?;
+    run(cluster.psql("postgres").args(["-o", "/dev/null", "-f", "benches/index_size/tables.sql"]))?;
+    let mut client = cluster.connect("postgres")?;
     client.batch_execute(
         "create extension pg_dbre; set search_path = benches_index_size; set maintenance_work_mem = '256MB'",
     )?;
@@ -72,43 +71,4 @@ fn build(client: &mut Client, table: &str, columns: &[String]) -> Result<i64> {
     let bytes = transaction.query_one("select pg_catalog.pg_relation_size('measured')", &[])?.get(0);
     transaction.rollback()?;
     Ok(bytes)
-}
-
-/// A private cluster, stopped and removed when dropped. Paths are relative to the package, where cargo runs benches.
-struct Cluster {
-    folder: PathBuf,
-    psql: PathBuf,
-}
-
-impl Cluster {
-    fn start() -> Result<Cluster> {
-        let pg_config = env::var("PG_CONFIG").map_err(|_| "PG_CONFIG is not set: run bin/bench index_size")?;
-        let bindir = String::from_utf8(Command::new(pg_config).arg("--bindir").output()?.stdout)?;
-        let folder = env::temp_dir().join(format!("pg_dbre_index_size_{}", process::id()));
-        let cluster = Cluster { folder, psql: PathBuf::from(bindir.trim()).join("psql") };
-        run(Command::new("bin/cluster").arg("start").arg(&cluster.folder).arg("autovacuum = off"))?;
-        Ok(cluster)
-    }
-
-    fn load(&self, file: &str) -> Result<()> {
-        let arguments = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-o", "/dev/null", "-f", file, "-h"];
-        run(Command::new(&self.psql).args(arguments).arg(&self.folder))
-    }
-
-    fn connect(&self) -> Result<Client> {
-        Ok(Client::connect(&format!("host={} user=postgres", self.folder.display()), NoTls)?)
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        if let Err(error) = run(Command::new("bin/cluster").arg("stop").arg(&self.folder)) {
-            eprintln!("{error}");
-        }
-    }
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }
