@@ -23,6 +23,6 @@ install_extension() {
     local as=() log=$ROOT/target/install.log
     [ -w "$("$PG_CONFIG" --pkglibdir)" ] || as=(--sudo)
     say "building pg_dbre and installing it into $("$PG_CONFIG" --version) (a first build takes some minutes)"
-    (cd "$ROOT" && cargo pgrx install --quiet --pg-config "$PG_CONFIG" "${as[@]}" "$@") >"$log" 2>&1 ||
+    (cd "$ROOT" && cargo pgrx install --pg-config "$PG_CONFIG" "${as[@]}" "$@") >"$log" 2>&1 ||
         fail "cargo pgrx install failed (log: $log)" "$(grep -m1 -A4 '^error\|^Error' "$log" || tail -n 3 "$log")"
 }

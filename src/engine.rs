@@ -5,6 +5,7 @@ use crate::facts::{self, Facts, LeftOut, RuleSetting};
 use crate::finding::{Finding, Rollback, Severity, fingerprint};
 use crate::rule::{Need, Options, Rule};
 use crate::rules;
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,13 @@ pub struct Reported {
     pub rollback_sql: Option<String>,
 }
 
+impl Reported {
+    /// Severity first, then the bytes concerned; the rest makes the order the same every time.
+    fn urgency(&self) -> (Severity, Reverse<u64>, &str, &str) {
+        (self.finding.severity, Reverse(self.finding.weight), self.rule.id, &self.finding.object)
+    }
+}
+
 /// What became of one rule.
 pub struct Outcome {
     pub rule: &'static Rule,
@@ -79,14 +87,7 @@ pub fn run(selection: &Selection) -> Run {
     }
     run.add_rollbacks();
     run.suppress();
-    run.findings.sort_by(|a, b| {
-        (a.finding.severity, std::cmp::Reverse(a.finding.weight), a.rule.id, &a.finding.object).cmp(&(
-            b.finding.severity,
-            std::cmp::Reverse(b.finding.weight),
-            b.rule.id,
-            &b.finding.object,
-        ))
-    });
+    run.findings.sort_by(|a, b| a.urgency().cmp(&b.urgency()));
     run
 }
 

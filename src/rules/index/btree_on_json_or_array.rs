@@ -1,7 +1,8 @@
+use super::unused_index::observed_days;
 use crate::advice::index_ddl::NewIndex;
 use crate::facts::{Catalog, Column, Facts, Index, Table};
 use crate::finding::{Finding, Rollback, Severity, object};
-use crate::rule::{Case, Need, Options, Rule, Verdict};
+use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::{Count, listing};
 
 pub static RULE: Rule = Rule {
@@ -20,7 +21,12 @@ pub static RULE: Rule = Rule {
         "https://www.postgresql.org/docs/17/gin.html",
         "https://www.postgresql.org/docs/17/datatype-json.html#JSON-INDEXING",
     ],
-    options: &[],
+    options: &[OptionSpec::number(
+        "min_statistics_days",
+        (7.0, "days"),
+        (0.0, 3650.0),
+        "How long statistics must have counted for an index without scans to be unused.",
+    )],
     needs: &[Need::Catalog, Need::RelationNames, Need::Workload],
     cases: &[
         Case {
@@ -33,7 +39,8 @@ pub static RULE: Rule = Rule {
         },
         Case {
             name: "never scanned",
-            setup: "create table t (id int primary key, doc jsonb); create index on t (doc)",
+            setup: "create table t (id int primary key, doc jsonb); create index on t (doc); select \
+                    dbre.configure_rule('btree_on_json_or_array', options => '{\"min_statistics_days\": 0}')",
             finds: 1,
             fix_clears: false,
         },
@@ -53,9 +60,10 @@ pub static RULE: Rule = Rule {
 /// Operators of the built-in GIN operator classes that a btree does not serve.
 const GIN_OPERATORS: &[&str] = &["@>", "<@", "&&", "?", "?|", "?&", "@@", "@?"];
 
-fn check(facts: &Facts, _: &Options) -> Verdict {
+fn check(facts: &Facts, options: &Options) -> Verdict {
     let catalog = facts.catalog();
     let mut namer = facts.relation_names().namer();
+    let observed = observed_days(facts, options.number("min_statistics_days")).is_ok();
     let mut findings = Vec::new();
     for (table, index) in catalog.indexes() {
         let Some(column) = searched_column(catalog, table, index) else { continue };
@@ -66,7 +74,7 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
             .map(|filter| format!("{} ({} calls)", filter.operator, Count(filter.calls)))
             .collect();
         let scans = catalog.scans(table, index);
-        if searches.is_empty() && (scans.0 > 0 || facts.database.in_recovery) {
+        if searches.is_empty() && (scans.0 > 0 || !observed) {
             continue;
         }
         let name = catalog.index_name(table, index);

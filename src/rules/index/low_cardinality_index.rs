@@ -1,3 +1,4 @@
+use super::unused_index::observed_days;
 use crate::advice::index_ddl::{NewIndex, Removal};
 use crate::db::quote_literal;
 use crate::facts::{Column, Facts, Index, Namer, Statistics, Table, TableKind};
@@ -33,6 +34,12 @@ pub static RULE: Rule = Rule {
             (0.0, 0.5),
             "A value that is not more frequent is worth a partial index.",
         ),
+        OptionSpec::number(
+            "min_statistics_days",
+            (7.0, "days"),
+            (0.0, 3650.0),
+            "How long statistics must have counted for an index without scans to be unused.",
+        ),
     ],
     needs: &[Need::Catalog, Need::ColumnStatistics, Need::RelationNames],
     cases: &[
@@ -46,14 +53,16 @@ pub static RULE: Rule = Rule {
         Case {
             name: "mostly null",
             setup: "create table t (id int, flag boolean); insert into t select g, case when g % 50 = 0 then g % 100 = 0 end \
-                    from generate_series(1, 20000) g; create index on t (flag); analyze t",
+                    from generate_series(1, 20000) g; create index on t (flag); analyze t; select dbre.configure_rule('low_cardinality_index', options => \
+                    '{\"min_statistics_days\": 0}')",
             finds: 1,
             fix_clears: true,
         },
         Case {
             name: "no rare value, never scanned",
             setup: "create table t (id int, flag boolean); insert into t select g, g % 2 = 0 from generate_series(1, 20000) g; \
-                    create index on t (flag); analyze t",
+                    create index on t (flag); analyze t; select dbre.configure_rule('low_cardinality_index', options => \
+                    '{\"min_statistics_days\": 0}')",
             finds: 1,
             fix_clears: true,
         },
@@ -99,6 +108,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let mut namer = facts.relation_names().namer();
     let (min_rows, max_distinct) = (options.number("min_rows"), options.number("max_distinct"));
     let max_fraction = options.number("max_selective_fraction");
+    let observed = observed_days(facts, options.number("min_statistics_days")).is_ok();
     let mut findings = Vec::new();
     for (table, index) in catalog.indexes() {
         let [key] = index.keys.as_slice() else { continue };
@@ -117,7 +127,8 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         let rare = RarePart::of(column, statistics, max_fraction);
         // Scans may have been for a value that is neither rare nor frequent: then the index is right as it is.
         let dispensable = rare.as_ref().is_some_and(|rare| rare.others_are_frequent);
-        if !dispensable && (index.scans.0 > 0 || facts.database.in_recovery) {
+        let unused = observed && index.scans.0 == 0;
+        if !dispensable && !unused {
             continue;
         }
         findings.push(finding(facts, table, index, column, statistics, rows, rare, &mut namer));
