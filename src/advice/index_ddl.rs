@@ -160,6 +160,29 @@ impl Removal {
     }
 }
 
+/// Drops `gone` only where `needed` is valid: pasted after a statement that failed, it changes nothing.
+pub fn drop_if_valid(needed: &QualifiedName, gone: &QualifiedName) -> String {
+    let refusal = quote_literal(&format!("{needed} is not valid: {gone} stays"));
+    let body = format!(
+        "
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_index
+        WHERE indexrelid = pg_catalog.to_regclass({}) AND indisvalid
+    ) THEN
+        RAISE EXCEPTION USING MESSAGE = {refusal};
+    END IF;
+    SET LOCAL lock_timeout = '2s';
+    DROP INDEX {gone};
+END
+",
+        quote_literal(&needed.to_string())
+    );
+    let tag = (0..).map(|number| format!("$dbre{number}$")).find(|tag| !body.contains(tag.as_str()));
+    let tag = tag.expect("numbers do not run out");
+    format!("DO {tag}{body}{tag};")
+}
+
 /// The index exists and is valid.
 pub fn verify_valid(name: &QualifiedName) -> String {
     let name = quote_literal(&name.to_string());

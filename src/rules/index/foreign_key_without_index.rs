@@ -400,7 +400,7 @@ fn disk(index: Option<Bytes>) -> String {
     match index {
         Some(bytes) => format!("About {bytes} of disk (estimated), and one more index to write on every insert."),
         None => {
-            "One more index to write on every insert; no statistics to estimate its size by: run ANALYZE.".to_string()
+            "One more index to write on every insert; its size is unknown, for the table was never analyzed or you may not read its statistics.".to_string()
         }
     }
 }

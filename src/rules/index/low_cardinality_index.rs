@@ -1,5 +1,5 @@
 use super::unused_index::observed_days;
-use crate::advice::index_ddl::{NewIndex, Removal};
+use crate::advice::index_ddl::{NewIndex, Removal, drop_if_valid};
 use crate::db::quote_literal;
 use crate::facts::{Column, Facts, Index, Namer, Statistics, Table, TableKind};
 use crate::finding::{Finding, Rollback, Severity, change, object};
@@ -189,14 +189,19 @@ fn finding(
     let mut after = Bytes(0);
     let mut fix_sql = removal.fix_sql;
     let mut rollback = removal.rollback;
+    let mut locks = removal.risk;
     let mut advice = "No value is rare enough for a partial index, and no scan has used it".to_string();
     if let Some(rare) = &rare {
         let specification = format!("USING btree ({}) WHERE {}", column.name, rare.predicate);
         let new = NewIndex { unique: false, specification, columns: vec![&column.name] };
         let creation = new.creation(catalog, namer, table, |_, _| false);
         after = Bytes((bytes.0 as f64 * rare.fraction) as u64);
-        fix_sql = format!("{}\n{fix_sql}", creation.fix_sql);
-        rollback = Rollback::Recreate { before: None, index: index.oid, after: Some(creation.rollback_sql) };
+        fix_sql = format!("{}\n{}", creation.fix_sql, drop_if_valid(&creation.name, &name));
+        let after = Some(drop_if_valid(&name, &creation.name));
+        rollback = Rollback::Recreate { before: None, index: index.oid, after };
+        locks = "The new index is built concurrently; to drop the old one takes ACCESS EXCLUSIVE on the table for a moment, and \
+                 gives up after 2 seconds of waiting. Where the new one could not be built, the old one stays."
+            .to_string();
         advice = format!(
             "Only {:.1}% of the rows have {}: an index of these alone serves",
             rare.fraction * 100.0,
@@ -232,7 +237,7 @@ fn finding(
                 rare.predicate
             )
         }),
-        risk: format!("Queries for the other values can no longer use an index on {}. {}", column.name, removal.risk),
+        risk: format!("Queries for the other values can no longer use an index on {}. {locks}", column.name),
         rollback,
         verify_sql: Some(removal.verify_sql),
         object: name.to_string(),

@@ -121,9 +121,14 @@ fn finding(catalog: &Catalog, table: &Table, small: u64) -> Finding {
         impact: object! {},
         fix_sql,
         app_fix: Some("SQLAlchemy: primary_key=True on the columns that identify a row; the ORM does not map a table without.".to_string()),
-        risk: "ACCESS EXCLUSIVE on the table for a moment, without reading it: set lock_timeout first. The rollback drops the \
-               index with the constraint and builds it again."
-            .to_string(),
+        risk: match promoted {
+            Some(_) => {
+                "ACCESS EXCLUSIVE on the table for a moment, without reading it: set lock_timeout first. The rollback drops the \
+                 index with the constraint and builds it again."
+            }
+            None => "What identifies a row is a decision about the data: look for duplicates first.",
+        }
+        .to_string(),
         rollback,
         verify_sql,
         object: table.name.to_string(),
