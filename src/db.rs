@@ -10,13 +10,14 @@ use std::panic::AssertUnwindSafe;
 const BATCH: std::ffi::c_long = 1000;
 
 /// One row of a result; its columns are taken from left to right.
-pub struct Row {
-    tuple: pg_sys::HeapTuple,
-    descriptor: pg_sys::TupleDesc,
-    next: i32,
+pub struct Row<'a> {
+    types: &'a [pg_sys::Oid],
+    values: &'a [pg_sys::Datum],
+    nulls: &'a [bool],
+    next: usize,
 }
 
-impl Row {
+impl Row<'_> {
     /// The next column, which is never NULL.
     pub fn take<T: FromDatum + IntoDatum>(&mut self) -> T {
         let column = self.next + 1;
@@ -25,16 +26,13 @@ impl Row {
 
     /// The next column.
     pub fn take_option<T: FromDatum + IntoDatum>(&mut self) -> Option<T> {
+        let column = self.next;
         self.next += 1;
-        // SAFETY: `read` makes rows of tuples and descriptors that live until it frees them, after the row is gone; the type
-        // of the datum is checked before it is read as `T`.
-        unsafe {
-            let oid = pg_sys::SPI_gettypeid(self.descriptor, self.next);
-            assert!(T::is_compatible_with(oid), "column {} of a fact query has type OID {}", self.next, oid.to_u32());
-            let mut is_null = false;
-            let datum = pg_sys::SPI_getbinval(self.tuple, self.descriptor, self.next, &mut is_null);
-            T::from_datum(datum, is_null)
-        }
+        let oid = self.types[column];
+        assert!(T::is_compatible_with(oid), "column {} of a fact query has type OID {}", self.next, oid.to_u32());
+        // SAFETY: `read` makes rows of tuples that live until it frees them, after the row is gone; the datum's type has
+        // just been looked at.
+        unsafe { T::from_datum(self.values[column], self.nulls[column]) }
     }
 }
 
@@ -44,20 +42,30 @@ impl Row {
 pub fn read<T>(sql: &str, args: &[DatumWithOid], mut value: impl FnMut(&mut Row) -> T) -> Vec<T> {
     Spi::connect(|client| {
         let mut cursor = client.try_open_cursor(sql, args).unwrap_or_else(|error| panic!("cannot read: {error}"));
-        let mut values = Vec::new();
+        let mut results = Vec::new();
+        let (mut types, mut values, mut nulls) = (Vec::new(), Vec::new(), Vec::new());
         loop {
             let fetched = cursor.fetch(BATCH).unwrap_or_else(|error| panic!("cannot read: {error}")).len();
-            // SAFETY: SPI_cursor_fetch has just set SPI_tuptable to a table of `fetched` tuples, ours until we free it.
+            // SAFETY: SPI_cursor_fetch has just set SPI_tuptable to a table of `fetched` tuples, ours until we free it, all of
+            // one descriptor; the arrays have an element for each of its attributes.
             unsafe {
                 let table = pg_sys::SPI_tuptable;
+                let descriptor = (*table).tupdesc;
+                if types.is_empty() {
+                    let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
+                    types = attributes.iter().map(|attribute| attribute.atttypid).collect();
+                    values.resize(types.len(), pg_sys::Datum::null());
+                    nulls.resize(types.len(), true);
+                }
                 for position in 0..fetched {
                     let tuple = *(*table).vals.add(position);
-                    values.push(value(&mut Row { tuple, descriptor: (*table).tupdesc, next: 0 }));
+                    pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+                    results.push(value(&mut Row { types: &types, values: &values, nulls: &nulls, next: 0 }));
                 }
                 pg_sys::SPI_freetuptable(table);
             }
             if fetched < BATCH as usize {
-                return values;
+                return results;
             }
         }
     })

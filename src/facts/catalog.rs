@@ -4,23 +4,23 @@ use super::tables::{self, Type, letter, oid};
 use super::{Index, QualifiedName, Table, TableKind, indexes};
 use crate::db;
 use crate::units::{Bytes, Count};
+use fnv::{FnvHashMap, FnvHashSet};
 use pgrx::pg_sys::Oid;
-use std::collections::{HashMap, HashSet};
 
 /// How many items a loop over the catalog takes between two looks for a cancel request.
 const ITEMS_PER_INTERRUPT_CHECK: usize = 256;
 
 pub struct Catalog {
     tables: Vec<Table>,
-    positions: HashMap<u32, usize>,
-    partitions: HashMap<u32, Vec<u32>>,
+    positions: FnvHashMap<u32, usize>,
+    partitions: FnvHashMap<u32, Vec<u32>>,
     foreign_keys: Vec<ForeignKey>,
-    foreign_keys_of: HashMap<u32, Vec<usize>>,
-    foreign_keys_to: HashMap<u32, Vec<usize>>,
-    types: HashMap<u32, Type>,
-    classes: HashMap<u32, OperatorClass>,
+    foreign_keys_of: FnvHashMap<u32, Vec<usize>>,
+    foreign_keys_to: FnvHashMap<u32, Vec<usize>>,
+    types: FnvHashMap<u32, Type>,
+    classes: FnvHashMap<u32, OperatorClass>,
     /// Operator families with the operators they find as equality.
-    equality: HashSet<(u32, u32)>,
+    equality: FnvHashSet<(u32, u32)>,
     /// Tables left out because another session holds or awaits an ACCESS EXCLUSIVE lock on them or on a relative.
     pub locked: u64,
 }
@@ -87,11 +87,11 @@ impl Catalog {
     pub fn read(schemas: Option<&[String]>) -> Catalog {
         let mut catalog = Catalog {
             tables: Vec::new(),
-            positions: HashMap::new(),
-            partitions: HashMap::new(),
+            positions: FnvHashMap::default(),
+            partitions: FnvHashMap::default(),
             foreign_keys: Vec::new(),
-            foreign_keys_of: HashMap::new(),
-            foreign_keys_to: HashMap::new(),
+            foreign_keys_of: FnvHashMap::default(),
+            foreign_keys_to: FnvHashMap::default(),
             types: tables::read_types().collect(),
             classes: db::read(include_str!("../../sql/facts/opclasses.sql"), &[], |row| {
                 (oid(row), OperatorClass { family: oid(row), default: row.take() })
@@ -124,7 +124,7 @@ impl Catalog {
 
     /// A locked table takes its whole partition tree with it: what is said of one part depends on the others.
     fn add_tables(&mut self, read: Vec<(Option<Table>, u32, bool)>) {
-        let parents: HashMap<u32, u32> =
+        let parents: FnvHashMap<u32, u32> =
             read.iter().filter_map(|(table, oid, _)| Some((*oid, table.as_ref()?.parent?))).collect();
         let root = |mut oid: u32| {
             while let Some(parent) = parents.get(&oid) {
@@ -132,7 +132,8 @@ impl Catalog {
             }
             oid
         };
-        let locked: HashSet<u32> = read.iter().filter(|(_, _, locked)| *locked).map(|(_, oid, _)| root(*oid)).collect();
+        let locked: FnvHashSet<u32> =
+            read.iter().filter(|(_, _, locked)| *locked).map(|(_, oid, _)| root(*oid)).collect();
         for (table, oid, _) in read {
             let Some(table) = table else { continue };
             if locked.contains(&root(oid)) {

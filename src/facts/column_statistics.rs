@@ -2,9 +2,9 @@
 
 use super::tables::oid;
 use crate::db;
-use std::collections::HashMap;
+use fnv::FnvHashMap;
 
-pub struct ColumnStatistics(HashMap<(u32, i16), Statistics>);
+pub struct ColumnStatistics(FnvHashMap<(u32, i16), Statistics>);
 
 #[derive(Clone, Debug, Default)]
 pub struct Statistics {

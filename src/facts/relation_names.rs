@@ -2,30 +2,41 @@
 
 use super::{Name, QualifiedName};
 use crate::db;
-use std::collections::HashSet;
+use fnv::{FnvHashMap, FnvHashSet};
 
 /// `NAMEDATALEN` less its terminating zero.
 const MAX_NAME_BYTES: usize = 63;
 
-pub struct RelationNames(HashSet<(Box<str>, Box<str>)>);
+/// By schema.
+pub struct RelationNames(FnvHashMap<Box<str>, FnvHashSet<Box<str>>>);
 
 impl RelationNames {
     pub fn read() -> RelationNames {
-        let names = db::read(include_str!("../../sql/facts/relation_names.sql"), &[], |row| {
-            (row.take::<String>().into_boxed_str(), row.take::<String>().into_boxed_str())
+        let mut names = FnvHashMap::<Box<str>, FnvHashSet<Box<str>>>::default();
+        db::read(include_str!("../../sql/facts/relation_names.sql"), &[], |row| {
+            let schema: String = row.take();
+            let name = row.take::<String>().into_boxed_str();
+            match names.get_mut(schema.as_str()) {
+                Some(names) => names.insert(name),
+                None => names.entry(schema.into()).or_default().insert(name),
+            };
         });
-        RelationNames(names.into_iter().collect())
+        RelationNames(names)
+    }
+
+    fn contains(&self, schema: &str, name: &str) -> bool {
+        self.0.get(schema).is_some_and(|names| names.contains(name))
     }
 
     /// Gives out names of new indexes that collide neither with what exists nor with each other.
     pub fn namer(&self) -> Namer<'_> {
-        Namer { taken: self, given: HashSet::new() }
+        Namer { taken: self, given: FnvHashSet::default() }
     }
 }
 
 pub struct Namer<'a> {
     taken: &'a RelationNames,
-    given: HashSet<(Box<str>, Box<str>)>,
+    given: FnvHashSet<(Box<str>, Box<str>)>,
 }
 
 impl Namer<'_> {
@@ -39,8 +50,7 @@ impl Namer<'_> {
                 object_name(table.name.raw(), &columns, &label)
             })
             .find(|name| {
-                let key = (Box::from(schema), Box::from(name.as_str()));
-                !self.taken.0.contains(&key) && self.given.insert(key)
+                !self.taken.contains(schema, name) && self.given.insert((Box::from(schema), Box::from(name.as_str())))
             })
             .expect("numbers do not run out");
         QualifiedName { schema: table.schema.clone(), name: name.into() }

@@ -71,10 +71,11 @@ const FILLFACTOR: f64 = 90.0;
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let (min_fraction, min_wasted) = (options.number("min_bloat_fraction"), options.bytes("min_wasted_bytes"));
-    let findings = facts.catalog().indexes().filter_map(|(table, index)| {
+    let large = facts.catalog().indexes().filter(|(_, index)| index.bytes().0 >= min_wasted);
+    let findings = large.filter_map(|(table, index)| {
         let (rows, rebuilt) = rebuilt(facts, table, index)?;
         let wasted = Bytes(index.bytes().0.saturating_sub(rebuilt.0));
-        let bloated = wasted.0 >= min_wasted.max(1) && wasted.0 as f64 >= min_fraction * index.bytes().0 as f64;
+        let bloated = wasted.0 >= min_wasted && wasted.0 as f64 >= min_fraction * index.bytes().0 as f64;
         bloated.then(|| finding(facts, table, index, rows, rebuilt, wasted))
     });
     Ok(findings.collect())
