@@ -1,6 +1,7 @@
 # Sourced by the scripts beside it.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-PG_CONFIG_GIVEN=${PG_CONFIG-}
+# What the user named, if anything; the scripts call each other and hand it on.
+export PG_CONFIG_GIVEN=${PG_CONFIG_GIVEN-${PG_CONFIG-}}
 export PG_CONFIG=${PG_CONFIG:-/usr/lib/postgresql/17/bin/pg_config}
 # A PGRX_HOME of our own: what the user has configured in ~/.pgrx stays as it is.
 export PGRX_HOME=$ROOT/target/pgrx
