@@ -5,7 +5,7 @@ export PG_CONFIG_GIVEN=${PG_CONFIG_GIVEN-${PG_CONFIG-}}
 export PG_CONFIG=${PG_CONFIG:-/usr/lib/postgresql/17/bin/pg_config}
 # A PGRX_HOME of our own: what the user has configured in ~/.pgrx stays as it is.
 export PGRX_HOME=$ROOT/target/pgrx
-export PATH=$HOME/.cargo/bin:$PATH
+export PATH=${HOME-}/.cargo/bin:$PATH
 # With it, pgrx puts a backtrace in the DETAIL of every ERROR.
 unset RUST_BACKTRACE
 

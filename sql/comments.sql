@@ -2,7 +2,7 @@ comment on type dbre.severity is 'How urgent a finding is; critical comes first'
 comment on function dbre.check(text[], text[], text[], dbre.severity) is
     'Findings about this database, ordered by severity, then impact';
 comment on function dbre.rule_runs(text[], text[], text[]) is
-    'Runs the rules and tells what became of each: ran, skipped and why, or failed and how, with milliseconds';
+    'Runs the rules and tells what became of each: ran, skipped and why, or failed and how; ms is the check alone, for the facts are read once for all rules';
 comment on function dbre.rules() is 'What the view dbre.rules shows';
 comment on function dbre.configure_rule(text, boolean, dbre.severity, jsonb) is
     'Switches a rule on or off, sets the severity of its findings, sets options; what is NULL stays as it is';
@@ -14,5 +14,10 @@ comment on function dbre.report(text, text[], text[], text[], dbre.severity) is
     'The findings as a report: markdown, brief (at most ten lines) or json';
 comment on function dbre.missing_fk_indexes(text[]) is
     'Foreign keys whose columns no index covers, one row each, with sizes in bytes, the finding and the DDL (fix_sql)';
+comment on column dbre.rule_settings.rule is 'as in dbre.rules';
+comment on column dbre.suppressions.rule is 'whose findings on matching objects are suppressed';
+comment on column dbre.suppressions.reason is 'why they are accepted';
+comment on column dbre.suppressions.created_at is 'when they were suppressed, or the reason last changed';
+comment on column dbre.suppressions.created_by is 'the session user who did it';
 comment on view dbre.findings is 'All findings about this database: dbre.check() without arguments';
 comment on view dbre.rules is 'Every rule with its documentation, options, defaults and current settings';

@@ -38,6 +38,8 @@ pub struct Run {
     /// Ordered by severity, then impact.
     pub findings: Vec<Reported>,
     pub outcomes: Vec<Outcome>,
+    /// What went wrong beside the rules.
+    pub gaps: Vec<String>,
 }
 
 pub struct Reported {
@@ -81,7 +83,7 @@ pub fn run(selection: &Selection) -> Run {
         .flat_map(|plan| plan.rule.needs.iter().copied())
         .collect();
     let facts = Facts::read(&Vec::from_iter(needs), selection.schemas.as_deref());
-    let mut run = Run { facts, findings: Vec::new(), outcomes: Vec::new() };
+    let mut run = Run { facts, findings: Vec::new(), outcomes: Vec::new(), gaps: Vec::new() };
     for plan in selected {
         run.execute(plan, selection.min_severity);
     }
@@ -147,6 +149,8 @@ impl Run {
         self.outcomes.push(Outcome { rule, status, findings: 0, suppressed: 0, left_out, duration: begun.elapsed() });
         for mut finding in found {
             finding.severity = plan.severity.unwrap_or(finding.severity);
+            // A name may hold a line break; a summary is one line.
+            finding.summary = finding.summary.replace(char::is_control, " ");
             if finding.severity <= min_severity {
                 let fingerprint = fingerprint(rule.id, &finding.object);
                 self.findings.push(Reported { rule, fingerprint, finding, rollback_sql: None });
@@ -165,16 +169,18 @@ impl Run {
             })
             .collect();
         let definitions = match oids.is_empty() {
-            true => HashMap::new(),
-            false => {
-                guarded_twice(|| facts::index_definitions(&oids)).unwrap_or_else(|error| panic!("{}", error.message))
-            }
+            true => Ok(HashMap::new()),
+            false => guarded_twice(|| facts::index_definitions(&oids)),
         };
+        if let Err(caught) = &definitions {
+            self.gaps.push(format!("definitions of indexes, for rollback_sql, could not be read: {}", caught.message));
+        }
         self.findings.retain_mut(|reported| {
             reported.rollback_sql = match &reported.finding.rollback {
                 Rollback::None => None,
                 Rollback::Sql(sql) => Some(sql.clone()),
                 Rollback::Recreate { before, index, after } => {
+                    let Ok(definitions) = &definitions else { return true };
                     let Some(definition) = definitions.get(index) else { return false };
                     let statements = [before.as_ref(), Some(definition), after.as_ref()];
                     Some(statements.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n"))
@@ -190,7 +196,13 @@ impl Run {
             .iter()
             .map(|reported| (reported.fingerprint.as_str(), reported.rule.id, reported.finding.object.as_str()))
             .collect();
-        let suppressed = if identities.is_empty() { Default::default() } else { facts::suppressed(&identities) };
+        let suppressed = match identities.is_empty() {
+            true => Default::default(),
+            false => guarded(|| facts::suppressed(&identities)).unwrap_or_else(|caught| {
+                self.gaps.push(format!("dbre.suppressions could not be applied: {}", caught.message));
+                Default::default()
+            }),
+        };
         let mut position = 0;
         let outcomes = &mut self.outcomes;
         self.findings.retain(|reported| {

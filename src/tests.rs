@@ -54,26 +54,24 @@ mod tests {
 
     #[pg_test]
     fn discarded_undoes_settings_and_locks() {
-        run("create table t (a int)");
+        let locks = || {
+            number("select count(*) from pg_locks where relation = 'pg_seclabel'::regclass and pid = pg_backend_pid()")
+        };
         discarded(|| {
+            number("select count(*) from pg_seclabel");
+            assert_eq!(locks(), 1);
             db::set_local(c"lock_timeout", c"77ms");
             assert_eq!(number("select count(*) from pg_settings where name = 'lock_timeout' and setting = '77'"), 1);
         })
         .unwrap();
         assert_eq!(number("select count(*) from pg_settings where name = 'lock_timeout' and setting = '77'"), 0);
+        assert_eq!(locks(), 0);
     }
 
     #[pg_test]
     #[should_panic(expected = "does not declare that it needs the column statistics")]
     fn a_fact_that_was_not_asked_for_is_not_there() {
         Facts::read(&[Need::Catalog], None).column_statistics();
-    }
-
-    #[pg_test]
-    fn check_takes_no_transaction_id() {
-        let assigned = "select count(pg_current_xact_id_if_assigned()) from dbre.check()";
-        // The test's own transaction has created nothing before.
-        assert_eq!(number(assigned), 0);
     }
 
     #[pg_test]
@@ -106,6 +104,12 @@ mod tests {
             ("update t set name = 'x' where id = 1", Some("1 =")),
             ("delete from t using u where u.id = 7 and t.id = u.t_id", Some("1 =")),
             ("select id + 1, lower(name) from t", Some("")),
+            ("update t set name = 'x' from u where u.t_id = t.id and t.name = 'y'", Some("2 =")),
+            ("insert into t (id) select id from u where id > 3", Some("1 >")),
+            ("insert into t (id) values (1)", Some("")),
+            ("select from t where id = 1 for update", Some("1 =")),
+            ("select from (select * from t where id = 1 for update) x", None),
+            ("with gone as (delete from t where id = 1 returning id) select from gone", None),
             ("truncate t", None),
             ("select 1; select 2", None),
         ];

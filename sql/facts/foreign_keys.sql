@@ -55,3 +55,4 @@ select
     )
 from pg_catalog.pg_constraint c
 where c.contype = 'f' and c.conparentid = 0
+order by c.conrelid, c.conname

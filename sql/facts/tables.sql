@@ -23,6 +23,7 @@ select
     case when (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user)
         then true
         else pg_catalog.has_table_privilege(c.oid, 'SELECT') is true
+            and not (c.relrowsecurity and pg_catalog.row_security_active(c.oid))
     end,
     l.relation is not null,
     pg_catalog.pg_stat_get_numscans(c.oid),

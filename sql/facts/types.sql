@@ -6,7 +6,6 @@ select
     t.typcategory::text,
     t.typlen,
     t.typalign::text,
-    coalesce(o.opcfamily, 0::oid),
     -- Support function 4: equal values are alike bit by bit, so that a btree may deduplicate them.
     f.amprocfamily is not null
 from pg_catalog.pg_type t

@@ -42,7 +42,8 @@ impl NewIndex<'_> {
             TableKind::Partitioned => (
                 format!("DROP INDEX {name};"),
                 "On the parent CREATE INDEX takes a short SHARE lock; on each partition CONCURRENTLY reads and writes go on (SHARE \
-                 UPDATE EXCLUSIVE). ATTACH locks only the indexes. Run the statements outside a transaction block. The rollback \
+                 UPDATE EXCLUSIVE). ATTACH locks the index of the partition exclusively: it waits for what uses that, and new \
+                 queries on the partition wait behind it. Run the statements outside a transaction block. The rollback \
                  drops the attached indexes of all partitions and blocks their tables while it does.",
             ),
             _ => (

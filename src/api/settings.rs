@@ -143,7 +143,15 @@ impl<'a> Target<'a> {
                 Target { fingerprint: Some(fingerprint), rule: None, object_pattern: None }
             }
             (None, Some(id), pattern) => {
-                Target { fingerprint: None, rule: Some(self::rule(id).id), object_pattern: pattern.or(Some("%")) }
+                let pattern = pattern.unwrap_or("%");
+                if let Err(caught) = db::guarded(|| db::read("select '' like $1", &[pattern.into()], |_| ())) {
+                    raise(
+                        PgSqlErrorCode::ERRCODE_INVALID_ESCAPE_SEQUENCE,
+                        format!("argument object_pattern: {}", caught.message),
+                        "It is a LIKE pattern: % and _ are wildcards, a backslash takes them literally.",
+                    );
+                }
+                Target { fingerprint: None, rule: Some(self::rule(id).id), object_pattern: Some(pattern) }
             }
             _ => raise(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,

@@ -19,6 +19,8 @@ pub struct Catalog {
     foreign_keys_to: FnvHashMap<u32, Vec<usize>>,
     types: FnvHashMap<u32, Type>,
     classes: FnvHashMap<u32, OperatorClass>,
+    /// The btree operator families of the types that foreign keys use.
+    btree_families: FnvHashMap<u32, u32>,
     /// Operator families with the operators they find as equality.
     equality: FnvHashSet<(u32, u32)>,
     /// Tables left out because another session holds or awaits an ACCESS EXCLUSIVE lock on them or on a relative.
@@ -101,15 +103,19 @@ impl Catalog {
             equality: db::read(include_str!("../../sql/facts/equality.sql"), &[], |row| (oid(row), oid(row)))
                 .into_iter()
                 .collect(),
+            btree_families: FnvHashMap::default(),
             locked: 0,
         };
-        catalog.add_tables(tables::read(schemas));
+        let indexes = indexes::read();
+        // A lock may have come between the two queries.
+        let locked: FnvHashSet<u32> = indexes.iter().filter(|index| index.locked).map(|index| index.table).collect();
+        catalog.add_tables(tables::read(schemas), locked);
         tables::read_columns(|table, column| {
             if let Some(position) = catalog.positions.get(&table) {
                 catalog.tables[*position].columns.push(column);
             }
         });
-        for index in indexes::read() {
+        for index in indexes {
             if let Some(position) = catalog.positions.get(&index.table) {
                 catalog.tables[*position].indexes.push(index);
             }
@@ -123,27 +129,26 @@ impl Catalog {
     }
 
     /// A locked table takes its whole partition tree with it: what is said of one part depends on the others.
-    fn add_tables(&mut self, read: Vec<(Option<Table>, u32, bool)>) {
+    fn add_tables(&mut self, read: Vec<(Table, bool)>, mut locked: FnvHashSet<u32>) {
+        locked.extend(read.iter().filter(|(_, locked)| *locked).map(|(table, _)| table.oid));
         let parents: FnvHashMap<u32, u32> =
-            read.iter().filter_map(|(table, oid, _)| Some((*oid, table.as_ref()?.parent?))).collect();
+            read.iter().filter_map(|(table, _)| Some((table.oid, table.parent?))).collect();
         let root = |mut oid: u32| {
             while let Some(parent) = parents.get(&oid) {
                 oid = *parent;
             }
             oid
         };
-        let locked: FnvHashSet<u32> =
-            read.iter().filter(|(_, _, locked)| *locked).map(|(_, oid, _)| root(*oid)).collect();
-        for (table, oid, _) in read {
-            let Some(table) = table else { continue };
-            if locked.contains(&root(oid)) {
+        let locked: FnvHashSet<u32> = locked.into_iter().map(root).collect();
+        for (table, _) in read {
+            if locked.contains(&root(table.oid)) {
                 self.locked += u64::from(table.judged);
                 continue;
             }
             if let Some(parent) = table.parent {
-                self.partitions.entry(parent).or_default().push(oid);
+                self.partitions.entry(parent).or_default().push(table.oid);
             }
-            self.positions.insert(oid, self.tables.len());
+            self.positions.insert(table.oid, self.tables.len());
             self.tables.push(table);
         }
         let (tables, positions) = (&self.tables, &self.positions);
@@ -171,6 +176,11 @@ impl Catalog {
         for (position, key) in self.foreign_keys.iter().enumerate() {
             self.foreign_keys_of.entry(key.child).or_default().push(position);
             self.foreign_keys_to.entry(key.parent).or_default().push(position);
+            let child = &self.tables[self.positions[&key.child]];
+            for column in key.child_columns.iter().filter_map(|number| child.column(*number)) {
+                let family = || tables::btree_family(column.type_oid);
+                self.btree_families.entry(column.type_oid).or_insert_with(family);
+            }
         }
     }
 
@@ -325,8 +335,8 @@ impl Catalog {
         key.child_columns.iter().zip(&key.operators).all(|(column, operator)| {
             child
                 .column(*column)
-                .and_then(|column| self.type_of(self.base_type(column.type_oid)))
-                .is_some_and(|type_| self.equality.contains(&(type_.btree_family, *operator)))
+                .and_then(|column| self.btree_families.get(&column.type_oid))
+                .is_some_and(|family| self.equality.contains(&(*family, *operator)))
         })
     }
 
@@ -407,7 +417,7 @@ impl Catalog {
         self.parts(table, index).iter().filter_map(|part| part.file.age_days).reduce(f64::max)
     }
 
-    /// `a, lower(b)`: the key as the definition has it; quoted.
+    /// `a, expression`: the key's columns in order, quoted.
     pub fn key_listing(&self, table: &Table, index: &Index) -> String {
         let columns = index.key_attributes().map(|number| match table.column(number) {
             Some(column) => column.name.to_string(),

@@ -6,7 +6,8 @@ use crate::units::Bytes;
 use std::time::{Duration, SystemTime};
 
 /// A file holds no more; the next segment follows a full one.
-const SEGMENT: u64 = Bytes::GIB;
+const SEGMENT: u64 = pgrx::pg_sys::RELSEG_SIZE as u64 * PAGE;
+const PAGE: u64 = pgrx::pg_sys::BLCKSZ as u64;
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,16 +19,21 @@ pub struct File {
 }
 
 /// The main fork at `path` (relative to the data directory, which is every backend's working directory), all segments.
-/// None: dropped in the meantime.
-pub fn main_fork(path: &str) -> Option<File> {
-    let first = std::fs::metadata(path).ok()?;
+///
+/// The row that named the file may be older than the file system: REINDEX, TRUNCATE or VACUUM FULL have given the relation
+/// another file since. Then the size is that of its `pages`, the planner's figure.
+pub fn main_fork(path: Option<String>, pages: i32) -> File {
+    // -1: a partitioned table
+    let planned = File { bytes: Bytes(pages.max(0) as u64 * PAGE), age_days: None };
+    let Some(path) = path else { return planned };
+    let Ok(first) = std::fs::metadata(&path) else { return planned };
     let mut bytes = first.len();
     let mut segment = 1;
     while bytes == segment * SEGMENT {
         bytes += std::fs::metadata(format!("{path}.{segment}")).map_or(0, |metadata| metadata.len());
         segment += 1;
     }
-    Some(File { bytes: Bytes(bytes), age_days: first.created().ok().and_then(|at| at.elapsed().ok()).map(days) })
+    File { bytes: Bytes(bytes), age_days: first.created().ok().and_then(|at| at.elapsed().ok()).map(days) }
 }
 
 /// Since the folder of the relation file `path`, which is the database's, was made.

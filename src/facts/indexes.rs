@@ -49,6 +49,8 @@ pub struct Index {
     pub deduplicates: bool,
     /// Another session holds the lock under which indexes are built concurrently.
     pub may_be_building: bool,
+    /// Another session has locked the table: nothing could be printed.
+    pub(super) locked: bool,
 }
 
 /// One key column.
@@ -135,17 +137,17 @@ impl Index {
         })
     }
 
-    /// The definition from `USING` on, for another table.
-    pub fn specification(&self) -> Option<&str> {
-        let definition = self.definition.as_deref()?;
-        // The name of the index or of the table could hold the word; the method's name follows the last part of them.
-        let using = format!(" USING {} (", self.method);
-        definition.find(&using).map(|at| &definition[at + 1..])
+    /// The definition from `USING` on, for another table than its own.
+    pub fn specification(&self, table: &Table) -> Option<&str> {
+        let unique = if self.unique { "UNIQUE " } else { "" };
+        let only = if self.partitioned { "ONLY " } else { "" };
+        let head = format!("CREATE {unique}INDEX {} ON {only}{} ", self.name, table.name);
+        self.definition.as_deref()?.strip_prefix(&head)
     }
 }
 
 pub(super) fn read() -> Vec<Index> {
-    let indexes = db::read(include_str!("../../sql/facts/indexes.sql"), &[], |row| {
+    db::read(include_str!("../../sql/facts/indexes.sql"), &[], |row| {
         let table = oid(row);
         let oid = oid(row);
         let name = row.take::<String>().into();
@@ -166,11 +168,9 @@ pub(super) fn read() -> Vec<Index> {
             .collect();
         let (expressions, predicate, parameters, definition) =
             (row.take_option(), row.take_option(), row.take_option(), row.take_option());
-        let file = match row.take_option::<String>() {
-            Some(path) => files::main_fork(&path),
-            None => Some(File::default()),
-        };
-        Some(Index {
+        let pages = row.take();
+        let file = files::main_fork(row.take_option(), pages);
+        Index {
             oid,
             table,
             name,
@@ -198,32 +198,33 @@ pub(super) fn read() -> Vec<Index> {
             fillfactor: row.take_option(),
             deduplicates: row.take(),
             may_be_building: row.take(),
-            file: file?,
-        })
-    });
-    indexes.into_iter().flatten().collect()
+            locked: row.take(),
+            file,
+        }
+    })
 }
 
 /// Statements that create the indexes again, by OID; those dropped in the meantime are missing.
 pub fn index_definitions(oids: &[u32]) -> HashMap<u32, String> {
     let oids: Vec<Oid> = oids.iter().map(|oid| Oid::from(*oid)).collect();
     let definitions = db::read(include_str!("../../sql/facts/index_definitions.sql"), &[oids.into()], |row| {
-        (oid(row), row.take_option::<String>(), row.take::<bool>(), row.take_option::<String>().map(Name::from))
+        let name = |name: String| Name::from(name);
+        (oid(row), name(row.take()), row.take_option::<String>(), row.take::<bool>(), row.take_option().map(name))
     });
     definitions
         .into_iter()
-        .filter_map(|(oid, definition, partitioned, tablespace)| {
-            Some((oid, recreate(&definition?, partitioned, tablespace)))
+        .filter_map(|(oid, name, definition, partitioned, tablespace)| {
+            Some((oid, recreate(&name, &definition?, partitioned, tablespace)))
         })
         .collect()
 }
 
-fn recreate(definition: &str, partitioned: bool, tablespace: Option<Name>) -> String {
-    let statement = if partitioned {
-        // Printed with ONLY, and CONCURRENTLY is not for partitioned tables.
-        format!("{};", definition.replacen(" ON ONLY ", " ON ", 1))
-    } else {
-        format!("{};", definition.replacen("INDEX ", "INDEX CONCURRENTLY ", 1))
+fn recreate(name: &Name, definition: &str, partitioned: bool, tablespace: Option<Name>) -> String {
+    // The first INDEX is the statement's own. A partitioned index is printed with ONLY after its name, and CONCURRENTLY is
+    // not for partitioned tables.
+    let statement = match partitioned {
+        true => format!("{};", definition.replacen(&format!("INDEX {name} ON ONLY "), &format!("INDEX {name} ON "), 1)),
+        false => format!("{};", definition.replacen("INDEX ", "INDEX CONCURRENTLY ", 1)),
     };
     match tablespace {
         Some(tablespace) => format!("SET default_tablespace = {tablespace};\n{statement}\nRESET default_tablespace;"),

@@ -108,7 +108,7 @@ impl LeftOut {
         let of = |count: u64, why: &str| (count > 0).then(|| format!("{} {why}", Count(count).of("table")));
         let reasons: Vec<_> = [
             of(self.locked, "left out: locked by another session"),
-            of(self.no_privilege, "judged without column statistics: no privilege SELECT"),
+            of(self.no_privilege, "judged without column statistics: no privilege SELECT, or row security"),
         ]
         .into_iter()
         .flatten()

@@ -12,8 +12,8 @@ pub struct Filter {
     pub operator: String,
 }
 
-/// None when `text` is not one SELECT, INSERT, UPDATE, DELETE or MERGE. Raises the errors of parser and analysis; takes the
-/// locks that analysis takes. Placeholders may stand for constants.
+/// None when `text` is not one SELECT, INSERT, UPDATE or DELETE. Raises the errors of parser and analysis; takes ACCESS SHARE
+/// locks on the tables. Placeholders may stand for constants.
 pub fn filters(text: &CStr) -> Option<Vec<Filter>> {
     // SAFETY: the trees are the server's own, made in the current memory context and walked before it goes; every node is
     // cast only after its tag has been looked at.
@@ -23,15 +23,8 @@ pub fn filters(text: &CStr) -> Option<Vec<Filter>> {
             pg_sys::RawParseMode::RAW_PARSE_DEFAULT,
         ));
         let statement = statements.get_ptr(0).filter(|_| statements.len() == 1)?;
-        let optimizable = matches!(
-            (*(*statement).stmt).type_,
-            NodeTag::T_SelectStmt
-                | NodeTag::T_InsertStmt
-                | NodeTag::T_UpdateStmt
-                | NodeTag::T_DeleteStmt
-                | NodeTag::T_MergeStmt
-        );
-        if !optimizable {
+        (*statement).stmt = as_select((*statement).stmt)?;
+        if takes_strong_locks((*statement).stmt, std::ptr::null_mut()) {
             return None;
         }
         let (mut types, mut count) = (std::ptr::null_mut(), 0);
@@ -40,6 +33,60 @@ pub fn filters(text: &CStr) -> Option<Vec<Filter>> {
         let mut search = Search { range_tables: Vec::new(), filters: Vec::new() };
         walk(query.cast(), (&raw mut search).cast());
         Some(search.filters)
+    }
+}
+
+/// A query that reads what the statement reads. Analysis of the statement itself would lock the table it writes to, in a mode
+/// that a standby refuses.
+///
+/// SAFETY: `statement` is a raw parse tree.
+unsafe fn as_select(statement: *mut pg_sys::Node) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as said above; nodes are cast after a look at their tags, and the new node is of the size its tag says.
+    unsafe {
+        let (target, others, condition, with) = match (*statement).type_ {
+            NodeTag::T_SelectStmt => {
+                (*statement.cast::<pg_sys::SelectStmt>()).lockingClause = std::ptr::null_mut();
+                return Some(statement);
+            }
+            NodeTag::T_InsertStmt => {
+                let insert = &*statement.cast::<pg_sys::InsertStmt>();
+                return (!insert.selectStmt.is_null()).then_some(insert.selectStmt);
+            }
+            NodeTag::T_UpdateStmt => {
+                let update = &*statement.cast::<pg_sys::UpdateStmt>();
+                (update.relation, update.fromClause, update.whereClause, update.withClause)
+            }
+            NodeTag::T_DeleteStmt => {
+                let delete = &*statement.cast::<pg_sys::DeleteStmt>();
+                (delete.relation, delete.usingClause, delete.whereClause, delete.withClause)
+            }
+            _ => return None,
+        };
+        let select = pg_sys::palloc0(size_of::<pg_sys::SelectStmt>()).cast::<pg_sys::SelectStmt>();
+        (*select).type_ = NodeTag::T_SelectStmt;
+        (*select).fromClause = pg_sys::lcons(target.cast(), others);
+        (*select).whereClause = condition;
+        (*select).withClause = with;
+        Some(select.cast())
+    }
+}
+
+/// Something in the tree writes, or locks rows.
+///
+/// SAFETY: called by `filters` and by the server's tree walker, with nodes of a raw parse tree.
+#[pg_guard]
+unsafe extern "C-unwind" fn takes_strong_locks(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    // SAFETY: as said above.
+    unsafe {
+        !node.is_null()
+            && (matches!(
+                (*node).type_,
+                NodeTag::T_InsertStmt
+                    | NodeTag::T_UpdateStmt
+                    | NodeTag::T_DeleteStmt
+                    | NodeTag::T_MergeStmt
+                    | NodeTag::T_LockingClause
+            ) || pg_sys::raw_expression_tree_walker(node, Some(takes_strong_locks), context))
     }
 }
 
@@ -74,7 +121,8 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
             }
             NodeTag::T_ScalarArrayOpExpr => {
                 let expression = &*node.cast::<pg_sys::ScalarArrayOpExpr>();
-                search.add_comparison(expression.opno, expression.args, " ANY");
+                let quantifier = if expression.useOr { " ANY" } else { " ALL" };
+                search.add_comparison(expression.opno, expression.args, quantifier);
             }
             NodeTag::T_NullTest => {
                 let test = &*node.cast::<pg_sys::NullTest>();

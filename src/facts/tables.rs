@@ -4,7 +4,7 @@ use super::files::{self, File};
 use super::{Index, QualifiedName};
 use crate::db::{self, Row};
 use crate::units::{Bytes, Count};
-use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::{self, Oid};
 
 #[derive(Debug)]
 pub struct Table {
@@ -16,7 +16,7 @@ pub struct Table {
     /// The planner's figure. None: never vacuumed or analyzed.
     pub rows: Option<Count>,
     /// Size when `rows` was counted.
-    bytes_when_counted: Bytes,
+    pages_when_counted: i32,
     pub file: File,
     /// The partitioned table that this is a partition of.
     pub parent: Option<u32>,
@@ -75,8 +75,6 @@ pub struct Type {
     pub category: char,
     pub length: i16,
     pub alignment: char,
-    /// Operator family of the default btree operator class; 0 where there is none.
-    pub btree_family: u32,
     /// A btree may deduplicate equal values.
     pub deduplicates: bool,
 }
@@ -88,7 +86,8 @@ impl Table {
 
     /// How much the table has grown since its rows were counted: 2.0, twice the size. None: never counted.
     pub fn growth(&self) -> Option<f64> {
-        (self.bytes_when_counted.0 > 0).then(|| self.bytes().0 as f64 / self.bytes_when_counted.0 as f64)
+        let counted = f64::from(self.pages_when_counted) * f64::from(pg_sys::BLCKSZ);
+        (counted > 0.0).then(|| self.bytes().0 as f64 / counted)
     }
 
     /// Somebody looks after it: it is neither temporary nor the system's.
@@ -107,10 +106,8 @@ impl Table {
     }
 }
 
-const PAGE: u64 = 8192;
-
-/// A row of tables.sql; `None` where the table has been dropped meanwhile. The flag: another session has locked it.
-pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Option<Table>, u32, bool)> {
+/// Tables, and whether another session has locked them.
+pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Table, bool)> {
     let schemas = schemas.map(<[String]>::to_vec);
     db::read(include_str!("../../sql/facts/tables.sql"), &[schemas.into()], |row| {
         let oid = oid(row);
@@ -123,12 +120,8 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Option<Table>, u32, bool)
         let temporary = row.take::<String>() == "t";
         let replica_identity = letter(row);
         let rows = row.take_option::<f64>().map(|rows| Count(rows as u64));
-        // -1: a partitioned table
-        let bytes_when_counted = Bytes(row.take::<i32>().max(0) as u64 * PAGE);
-        let file = match row.take_option::<String>() {
-            Some(path) => files::main_fork(&path),
-            None => Some(File::default()),
-        };
+        let pages = row.take();
+        let file = files::main_fork(row.take_option(), pages);
         let parent = row.take_option::<Oid>().map(Oid::to_u32);
         let (published, judged, readable, locked) = (row.take(), row.take(), row.take(), row.take());
         let mut count = || Count(row.take::<i64>() as u64);
@@ -140,14 +133,14 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Option<Table>, u32, bool)
             hot_updates: count(),
             deletes: count(),
         };
-        let table = file.map(|file| Table {
+        let table = Table {
             oid,
             name,
             kind,
             temporary,
             replica_identity,
             rows,
-            bytes_when_counted,
+            pages_when_counted: pages,
             file,
             parent,
             published,
@@ -156,8 +149,8 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Option<Table>, u32, bool)
             statistics,
             columns: Vec::new(),
             indexes: Vec::new(),
-        });
-        (table, oid, locked)
+        };
+        (table, locked)
     })
 }
 
@@ -185,12 +178,17 @@ pub(super) fn read_types() -> impl Iterator<Item = (u32, Type)> {
             category: letter(row),
             length: row.take(),
             alignment: letter(row),
-            btree_family: oid(row),
             deduplicates: row.take(),
         };
         (oid(row), type_(row))
     })
     .into_iter()
+}
+
+/// Operator family of the default btree operator class of a type; 0 where there is none.
+pub(super) fn btree_family(type_oid: u32) -> u32 {
+    // SAFETY: the type cache returns an entry of its own, or raises an error.
+    unsafe { (*pg_sys::lookup_type_cache(type_oid.into(), pg_sys::TYPECACHE_BTREE_OPFAMILY as i32)).btree_opf.to_u32() }
 }
 
 pub(super) fn oid(row: &mut Row) -> u32 {

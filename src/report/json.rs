@@ -47,6 +47,7 @@ pub fn render(run: &Run) -> String {
         "generated_at": database.now,
         "statistics": statistics(run),
         "not_complete": not_complete,
+        "gaps": run.gaps,
         "suppressed": run.outcomes.iter().map(|outcome| outcome.suppressed).sum::<u64>(),
         "findings": findings,
     });

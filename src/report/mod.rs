@@ -55,6 +55,7 @@ fn gaps(run: &Run) -> Vec<String> {
     left_out.sort();
     left_out.dedup();
     gaps.extend(left_out);
+    gaps.extend(run.gaps.iter().cloned());
     gaps
 }
 

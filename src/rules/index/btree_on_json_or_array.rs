@@ -71,7 +71,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             .workload()
             .filters_of(table)
             .filter(|filter| filter.column == column.number && GIN_OPERATORS.contains(&filter.operator.as_str()))
-            .map(|filter| format!("{} ({} calls)", filter.operator, Count(filter.calls)))
+            .map(|filter| format!("{} ({})", filter.operator, Count(filter.calls).of("call")))
             .collect();
         let scans = catalog.scans(table, index);
         if searches.is_empty() && (scans.0 > 0 || !observed) {

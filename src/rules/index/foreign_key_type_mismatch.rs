@@ -121,6 +121,11 @@ impl<'a> Mismatch<'a> {
         Some(Mismatch { child, parent, types: (name(child), name(parent)), collations_only, narrows })
     }
 
+    fn depends_on_time_zone(&self) -> bool {
+        let with_zone = |name: &str| name.ends_with("with time zone");
+        with_zone(&self.types.0) != with_zone(&self.types.1)
+    }
+
     fn describe(&self) -> String {
         let (child, parent) = &self.types;
         match self.collations_only {
@@ -229,6 +234,8 @@ fn obstacle(
         Some("which of the two collations is meant is for you to say".to_string())
     } else if mismatches.iter().any(|mismatch| mismatch.narrows) {
         Some("the child's type is the wider one; widen the parent's column instead".to_string())
+    } else if mismatches.iter().any(Mismatch::depends_on_time_zone) {
+        Some("what a time without time zone means depends on the session's TimeZone".to_string())
     } else if key.child_columns_in_use {
         Some(
             "a view, policy, trigger, publication, generated column, partition key, parent table or row type holds on to the \

@@ -129,6 +129,16 @@ pub static RULE: Rule = Rule {
             fix_clears: true,
         },
         Case {
+            name: "types that share the operators of another",
+            setup: "create table net (id cidr primary key); create table host (id int primary key, net cidr references net); \
+                    create table kind (id regclass primary key); create table thing (id int primary key, kind regclass \
+                    references kind); create type mood as enum ('good', 'bad'); create table moods (id mood primary key); \
+                    create table day (id int primary key, mood mood references moods); create table spans (id int4multirange \
+                    primary key); create table spanned (id int primary key, span int4multirange references spans)",
+            finds: 4,
+            fix_clears: true,
+        },
+        Case {
             name: "types so different that no index on the child can help",
             setup: "create table parent (id numeric primary key); create table child (id int primary key, parent_id int \
                     references parent)",

@@ -212,12 +212,15 @@ fn rebuild(name: &QualifiedName) -> Repair {
 
 fn duplicates_first(catalog: &Catalog, table: &Table, index: &Index, name: &QualifiedName) -> Repair {
     let key = catalog.key_listing(table, index);
-    let search = match (&index.expressions, &index.predicate) {
-        (None, None) => format!("SELECT {key}, count(*) FROM {} GROUP BY {key} HAVING count(*) > 1", table.name),
-        (None, Some(predicate)) => {
-            format!("SELECT {key}, count(*) FROM {} WHERE {predicate} GROUP BY {key} HAVING count(*) > 1", table.name)
-        }
-        (Some(_), _) => "group by the index expressions, having count(*) > 1".to_string(),
+    // NULLs are equal to each other only where the index says so.
+    let not_null = |number| table.column(number).filter(|_| !index.nulls_not_distinct);
+    let mut conditions: Vec<_> =
+        index.key_attributes().filter_map(not_null).map(|c| format!("{} IS NOT NULL", c.name)).collect();
+    conditions.extend(index.predicate.clone());
+    let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    let search = match &index.expressions {
+        None => format!("SELECT {key}, count(*) FROM {}{filter} GROUP BY {key} HAVING count(*) > 1", table.name),
+        Some(_) => "group the rows by the index expressions, having count(*) > 1".to_string(),
     };
     Repair {
         why: "it is unique, and rows may violate it",
@@ -236,7 +239,7 @@ fn duplicates_first(catalog: &Catalog, table: &Table, index: &Index, name: &Qual
 /// Creates and attaches what is missing, down the tree.
 fn attach_missing(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &Index, name: &QualifiedName) -> Repair {
     let missing = catalog.partitions(table).filter(|partition| part_of(partition, index).is_none()).count();
-    let specification = index.specification().filter(|_| index.constraint.is_none());
+    let specification = index.specification(table).filter(|_| index.constraint.is_none());
     let fix_sql = specification.map(|specification| {
         let columns = index.key_attributes().filter_map(|number| table.column(number)).map(|c| &c.name).collect();
         let new = NewIndex { unique: index.unique, specification: specification.to_string(), columns };
@@ -257,8 +260,8 @@ fn attach_missing(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &I
             },
         ),
         fix_sql,
-        risk: "CONCURRENTLY on each partition: reads and writes go on, outside a transaction block. ATTACH locks the indexes for \
-               a moment."
+        risk: "CONCURRENTLY on each partition: reads and writes go on, outside a transaction block. ATTACH locks the index of the \
+               partition exclusively: it waits for what uses that, and new queries on the partition wait behind it."
             .to_string(),
         rollback: Rollback::None,
         verify_sql: verify_valid(name),

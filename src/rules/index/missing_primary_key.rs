@@ -11,8 +11,8 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "A table or partitioned table, not temporary and not a partition, has no primary key. Of severity low below \
-                small_bytes; high when a publication sends its updates or deletes and its replica identity is the default one, \
-                which is the primary key.",
+                small_bytes; high when a publication sends its updates or deletes and its replica identity is NOTHING or the \
+                default one, which is the primary key.",
     effect: "Rows cannot be told apart: duplicates creep in, logical replication refuses updates and deletes, ORMs and change \
              data capture cannot map the table.",
     workaround: "Make an existing unique index of not-null columns the primary key; otherwise decide what identifies a row, or \
@@ -76,7 +76,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
 
 fn finding(catalog: &Catalog, table: &Table, small: u64) -> Finding {
     let bytes = catalog.bytes(table);
-    let replicated = table.published && table.replica_identity == 'd';
+    let replicated = table.published && matches!(table.replica_identity, 'd' | 'n');
     let severity = match () {
         () if replicated => Severity::high,
         () if bytes.0 < small => Severity::low,
@@ -86,7 +86,7 @@ fn finding(catalog: &Catalog, table: &Table, small: u64) -> Finding {
     let rows = catalog.rows(table).map_or("rows not counted yet".to_string(), |rows| rows.of("row"));
     let mut cause = "Nothing in the schema says what identifies a row.".to_string();
     if replicated {
-        cause += " The table is published, and with the default replica identity its updates and deletes fail.";
+        cause += " The table is published without a replica identity: its updates and deletes fail.";
     }
     cause += &match promoted {
         Some(index) => format!(

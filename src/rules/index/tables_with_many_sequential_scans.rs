@@ -117,7 +117,7 @@ fn finding(facts: &Facts, table: &Table, reads: &Reads) -> Finding {
         .iter()
         .filter_map(|filter| {
             let column = &table.column(filter.column)?.name;
-            Some(format!("{column} {} ({} calls)", filter.operator, Count(filter.calls)))
+            Some(format!("{column} {} ({})", filter.operator, Count(filter.calls).of("call")))
         })
         .collect();
     let workload = match (shown.is_empty(), facts.workload().known) {
@@ -134,8 +134,12 @@ fn finding(facts: &Facts, table: &Table, reads: &Reads) -> Finding {
         severity: if reads.bytes.0 >= Bytes::GIB { Severity::high } else { RULE.severity },
         weight: reads.bytes.0,
         summary: format!(
-            "Table {} ({}) was read whole {} times, by index {} times",
-            table.name, reads.bytes, reads.sequential_scans, reads.index_scans
+            "Table {} ({}) had {} and {}{}",
+            table.name,
+            reads.bytes,
+            reads.sequential_scans.of("sequential scan"),
+            reads.index_scans.of("index scan"),
+            if reads.leaves > 1 { format!(" over its {} partitions", reads.leaves) } else { String::new() }
         ),
         cause: format!(
             "Each sequential scan read {} on average, of {} in all. {workload} An index helps where a filter leaves few rows: \
