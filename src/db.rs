@@ -89,7 +89,25 @@ pub struct Caught {
 /// Runs `body` in a subtransaction of its own: whatever fails in there, SQL error or panic, is undone and returned.
 /// A cancelled query and a terminated session are never caught.
 pub fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
-    subtransaction(body, true)
+    let body = AssertUnwindSafe(body);
+    // SAFETY: the calls pair up as in PL/pgSQL's exception blocks: the subtransaction that is begun here ends on both
+    // paths, and memory context and resource owner are what they were before.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        #[allow(clippy::result_large_err, reason = "the error is pgrx's own")]
+        let outcome = PgTryBuilder::new(|| Ok({ body }.0())).catch_others(Err).catch_rust_panic(Err).execute();
+        pg_sys::MemoryContextSwitchTo(context);
+        match outcome {
+            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
+            Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        outcome.map_err(caught)
+    }
 }
 
 /// As `guarded`, and once more if it fails: what another session dropped while `body` looked at it is gone by then.
@@ -102,52 +120,6 @@ pub fn guarded_twice<T>(body: impl Fn() -> T) -> Result<T, Caught> {
         return Ok(body());
     }
     guarded(&body).or_else(|_| guarded(&body))
-}
-
-/// As `guarded`, and whatever `body` does is undone in any case: its locks, its settings, its memory.
-pub fn discarded<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
-    subtransaction(body, false)
-}
-
-fn subtransaction<T>(body: impl FnOnce() -> T, keep: bool) -> Result<T, Caught> {
-    let body = AssertUnwindSafe(body);
-    // SAFETY: the calls pair up as in PL/pgSQL's exception blocks: the subtransaction that is begun here ends on both
-    // paths, and memory context and resource owner are what they were before.
-    unsafe {
-        let context = pg_sys::CurrentMemoryContext;
-        let owner = pg_sys::CurrentResourceOwner;
-        pg_sys::BeginInternalSubTransaction(std::ptr::null());
-        if keep {
-            pg_sys::MemoryContextSwitchTo(context);
-        }
-        #[allow(clippy::result_large_err, reason = "the error is pgrx's own")]
-        let outcome = PgTryBuilder::new(|| Ok({ body }.0())).catch_others(Err).catch_rust_panic(Err).execute();
-        pg_sys::MemoryContextSwitchTo(context);
-        match outcome {
-            Ok(_) if keep => pg_sys::ReleaseCurrentSubTransaction(),
-            _ => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
-        }
-        pg_sys::MemoryContextSwitchTo(context);
-        pg_sys::CurrentResourceOwner = owner;
-        outcome.map_err(caught)
-    }
-}
-
-/// Sets a configuration parameter until the current (sub)transaction ends.
-pub fn set_local(name: &CStr, value: &CStr) {
-    // SAFETY: both strings outlive the call, which copies them.
-    unsafe {
-        pg_sys::set_config_option(
-            name.as_ptr(),
-            value.as_ptr(),
-            pg_sys::GucContext::PGC_SUSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_LOCAL,
-            true,
-            0,
-            false,
-        );
-    }
 }
 
 fn caught(error: CaughtError) -> Caught {

@@ -1,8 +1,9 @@
--- The statements of this database that took most time, with the search_path of the role that ran them.
+-- The statements of this database that took most time, with the role that ran them and its search_path.
 -- {schema}: where pg_stat_statements is installed.
 select
     s.query,
     s.calls,
+    pg_catalog.pg_get_userbyid(s.userid)::text,
     coalesce(
         (
             select pg_catalog.substr(setting, pg_catalog.length('search_path=') + 1)

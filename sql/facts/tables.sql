@@ -19,6 +19,11 @@ select
     end,
     i.inhparent,
     p.oid is not null,
+    c.relkind = 'p' and exists (
+        select from pg_catalog.pg_inherits part
+        join pg_catalog.pg_class f on f.oid = part.inhrelid and f.relkind = 'f'
+        where part.inhparent = c.oid
+    ),
     coalesce(n.nspname = any ($1), true) and d.objid is null,
     case when (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user)
         then true

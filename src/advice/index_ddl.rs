@@ -37,20 +37,34 @@ impl NewIndex<'_> {
         check_for_interrupts();
         let name = namer.index(&table.name, &self.columns);
         let mut fix_sql = String::new();
-        self.create(&mut fix_sql, catalog, namer, table, &name, &fits);
         let (rollback_sql, risk) = match table.kind {
-            TableKind::Partitioned => (
-                format!("DROP INDEX {name};"),
-                "On the parent CREATE INDEX takes a short SHARE lock; on each partition CONCURRENTLY reads and writes go on (SHARE \
-                 UPDATE EXCLUSIVE). ATTACH locks the index of the partition exclusively: it waits for what uses that, and new \
-                 queries on the partition wait behind it. Run the statements outside a transaction block. The rollback \
-                 drops the attached indexes of all partitions and blocks their tables while it does.",
-            ),
-            _ => (
-                drop_index(&name),
-                "SHARE UPDATE EXCLUSIVE on the table: reads and writes go on; it waits for open transactions to end and cannot \
-                 run in a transaction block. If it fails it leaves an invalid index behind: drop that and try again.",
-            ),
+            TableKind::Partitioned if catalog.has_foreign_partitions(table) => {
+                // Built on the parent alone it would wait for parts that foreign tables cannot have.
+                let _ = writeln!(fix_sql, "CREATE INDEX {} ON {} {};", name.name, table.name, self.specification);
+                (
+                    format!("DROP INDEX {name};"),
+                    "SHARE on the table and its partitions until all are built: writes wait. Foreign tables among the partitions \
+                     rule out the way without.",
+                )
+            }
+            TableKind::Partitioned => {
+                self.create(&mut fix_sql, catalog, namer, table, &name, &fits);
+                (
+                    format!("DROP INDEX {name};"),
+                    "On the parent CREATE INDEX takes a short SHARE lock; on each partition CONCURRENTLY reads and writes go on \
+                     (SHARE UPDATE EXCLUSIVE). ATTACH locks the index of the partition exclusively: it waits for what uses that, \
+                     and new queries on the partition wait behind it. Run the statements outside a transaction block. The \
+                     rollback drops the attached indexes of all partitions and blocks their tables while it does.",
+                )
+            }
+            _ => {
+                self.create(&mut fix_sql, catalog, namer, table, &name, &fits);
+                (
+                    drop_index(&name),
+                    "SHARE UPDATE EXCLUSIVE on the table: reads and writes go on; it waits for open transactions to end and \
+                     cannot run in a transaction block. If it fails it leaves an invalid index behind: drop that and try again.",
+                )
+            }
         };
         Creation {
             verify_sql: verify_valid(&name),

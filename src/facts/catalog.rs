@@ -184,6 +184,11 @@ impl Catalog {
         }
     }
 
+    /// All tables that are known, judged or not.
+    pub fn all_tables(&self) -> impl Iterator<Item = &Table> {
+        self.tables.iter()
+    }
+
     /// The tables to judge.
     pub fn tables(&self) -> impl Iterator<Item = &Table> {
         self.tables.iter().enumerate().filter_map(|(position, table)| {
@@ -234,6 +239,11 @@ impl Catalog {
             TableKind::Partitioned => self.partitions(table).flat_map(|partition| self.leaves(partition)).collect(),
             _ => vec![table],
         }
+    }
+
+    /// Somewhere in the tree is a foreign table.
+    pub fn has_foreign_partitions(&self, table: &Table) -> bool {
+        table.foreign_partitions || self.partitions(table).any(|partition| self.has_foreign_partitions(partition))
     }
 
     /// Size of the table, with all its partitions.
@@ -326,6 +336,11 @@ impl Catalog {
                 })
             })
             && index.predicate_implied_by_not_null(table, columns)
+            // IS NOT NULL of a row type, which the catalog does not list, asks for every field.
+            && (index.predicate.is_none()
+                || columns.iter().all(|column| {
+                    table.column(*column).is_some_and(|column| self.type_of(self.base_type(column.type_oid)).is_some())
+                }))
     }
 
     /// A default btree on the child's columns could serve the key: false where the types differ so that every

@@ -1,9 +1,9 @@
 //! Indexes, as rules compare and print them.
 
-use super::Name;
 use super::files::{self, File};
 use super::predicate::not_null_columns;
 use super::tables::{Table, oid};
+use super::{Name, QualifiedName};
 use crate::db;
 use crate::units::{Bytes, Count};
 use pgrx::pg_sys::Oid;
@@ -208,26 +208,38 @@ pub(super) fn read() -> Vec<Index> {
 pub fn index_definitions(oids: &[u32]) -> HashMap<u32, String> {
     let oids: Vec<Oid> = oids.iter().map(|oid| Oid::from(*oid)).collect();
     let definitions = db::read(include_str!("../../sql/facts/index_definitions.sql"), &[oids.into()], |row| {
-        let name = |name: String| Name::from(name);
-        (oid(row), name(row.take()), row.take_option::<String>(), row.take::<bool>(), row.take_option().map(name))
+        let index = oid(row);
+        let name = Name::from(row.take::<String>());
+        let (definition, partitioned) = (row.take_option::<String>(), row.take::<bool>());
+        let tablespace = row.take_option::<String>().map(Name::from);
+        let name = QualifiedName { schema: row.take::<String>().into(), name };
+        let comment = row.take_option::<String>();
+        Some((index, recreate(&name, &definition?, partitioned, tablespace, comment)))
     });
-    definitions
-        .into_iter()
-        .filter_map(|(oid, name, definition, partitioned, tablespace)| {
-            Some((oid, recreate(&name, &definition?, partitioned, tablespace)))
-        })
-        .collect()
+    definitions.into_iter().flatten().collect()
 }
 
-fn recreate(name: &Name, definition: &str, partitioned: bool, tablespace: Option<Name>) -> String {
+fn recreate(
+    name: &QualifiedName,
+    definition: &str,
+    partitioned: bool,
+    tablespace: Option<Name>,
+    comment: Option<String>,
+) -> String {
     // The first INDEX is the statement's own. A partitioned index is printed with ONLY after its name, and CONCURRENTLY is
     // not for partitioned tables.
-    let statement = match partitioned {
-        true => format!("{};", definition.replacen(&format!("INDEX {name} ON ONLY "), &format!("INDEX {name} ON "), 1)),
+    let alone = &name.name;
+    let mut statements = match partitioned {
+        true => {
+            format!("{};", definition.replacen(&format!("INDEX {alone} ON ONLY "), &format!("INDEX {alone} ON "), 1))
+        }
         false => format!("{};", definition.replacen("INDEX ", "INDEX CONCURRENTLY ", 1)),
     };
-    match tablespace {
-        Some(tablespace) => format!("SET default_tablespace = {tablespace};\n{statement}\nRESET default_tablespace;"),
-        None => statement,
+    if let Some(tablespace) = tablespace {
+        statements = format!("SET default_tablespace = {tablespace};\n{statements}\nRESET default_tablespace;");
     }
+    if let Some(comment) = comment {
+        statements += &format!("\nCOMMENT ON INDEX {name} IS {};", db::quote_literal(&comment));
+    }
+    statements
 }

@@ -21,7 +21,7 @@ pub use names::{Name, QualifiedName};
 pub use relation_names::{Namer, RelationNames};
 pub use settings::{RuleSetting, rule_settings, suppressed};
 #[cfg(any(test, feature = "pg_test"))]
-pub use statement::filters;
+pub use statement::{TableNames, filters};
 pub use tables::{Column, Table, TableKind};
 pub use workload::Workload;
 
@@ -43,9 +43,15 @@ impl Facts {
     pub fn read(needs: &[Need], schemas: Option<&[String]>) -> Facts {
         let database = Database::read();
         let needed = |need| needs.contains(&need);
-        let workload = needed(Need::Workload).then(|| guarded_twice(|| Workload::read(&database)));
+        let catalog =
+            (needed(Need::Catalog) || needed(Need::Workload)).then(|| guarded_twice(|| Catalog::read(schemas)));
+        let workload = needed(Need::Workload).then(|| match &catalog {
+            Some(Ok(catalog)) => guarded_twice(|| Workload::read(&database, catalog)),
+            Some(Err(caught)) => Err(caught.clone()),
+            None => unreachable!("whoever needs the workload needs the catalog"),
+        });
         Facts {
-            catalog: needed(Need::Catalog).then(|| guarded_twice(|| Catalog::read(schemas))),
+            catalog,
             column_statistics: needed(Need::ColumnStatistics).then(|| guarded_twice(ColumnStatistics::read)),
             relation_names: needed(Need::RelationNames).then(|| guarded_twice(RelationNames::read)),
             workload,

@@ -1,8 +1,13 @@
-//! What one statement filters by, from the server's own parse analysis.
+//! What one statement filters by, from its text alone.
+//!
+//! The text is parsed and never analyzed: analysis calls the input functions of types, which for a domain run its CHECK. That
+//! would run code of whoever wrote the statement with the rights of whoever looks at it.
 
+use super::{Catalog, Name, Table};
+use fnv::FnvHashMap;
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::{PgList, pg_guard};
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_char, c_void};
 
 /// `column operator something`, the something not being a column.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,10 +17,28 @@ pub struct Filter {
     pub operator: String,
 }
 
-/// None when `text` is not one SELECT, INSERT, UPDATE or DELETE. Raises the errors of parser and analysis; takes ACCESS SHARE
-/// locks on the tables. Placeholders may stand for constants.
-pub fn filters(text: &CStr) -> Option<Vec<Filter>> {
-    // SAFETY: the trees are the server's own, made in the current memory context and walked before it goes; every node is
+/// The tables by name.
+pub struct TableNames<'a>(FnvHashMap<(&'a str, &'a str), &'a Table>);
+
+impl<'a> TableNames<'a> {
+    pub fn of(catalog: &'a Catalog) -> TableNames<'a> {
+        TableNames(
+            catalog.all_tables().map(|table| ((table.name.schema.raw(), table.name.name.raw()), table)).collect(),
+        )
+    }
+
+    fn find(&self, search_path: &[String], schema: Option<&str>, name: &str) -> Option<&'a Table> {
+        match schema {
+            Some(schema) => self.0.get(&(schema, name)).copied(),
+            None => search_path.iter().find_map(|schema| self.0.get(&(schema.as_str(), name)).copied()),
+        }
+    }
+}
+
+/// None when `text` is not one SELECT, INSERT, UPDATE, DELETE or MERGE. Raises the parser's errors. Names are looked up in
+/// `search_path`; a column that could be of several tables, or of a subquery, is left out.
+pub fn filters(text: &CStr, names: &TableNames, search_path: &[String]) -> Option<Vec<Filter>> {
+    // SAFETY: the tree is the server's own, made in the current memory context and walked before it goes; every node is
     // cast only after its tag has been looked at.
     unsafe {
         let statements = PgList::<pg_sys::RawStmt>::from_pg(pg_sys::raw_parser(
@@ -23,158 +46,226 @@ pub fn filters(text: &CStr) -> Option<Vec<Filter>> {
             pg_sys::RawParseMode::RAW_PARSE_DEFAULT,
         ));
         let statement = statements.get_ptr(0).filter(|_| statements.len() == 1)?;
-        (*statement).stmt = as_select((*statement).stmt)?;
-        if takes_strong_locks((*statement).stmt, std::ptr::null_mut()) {
+        let node = (*statement).stmt;
+        let reads = matches!(
+            (*node).type_,
+            NodeTag::T_SelectStmt
+                | NodeTag::T_InsertStmt
+                | NodeTag::T_UpdateStmt
+                | NodeTag::T_DeleteStmt
+                | NodeTag::T_MergeStmt
+        );
+        if !reads {
             return None;
         }
-        let (mut types, mut count) = (std::ptr::null_mut(), 0);
-        let query =
-            pg_sys::parse_analyze_varparams(statement, text.as_ptr(), &mut types, &mut count, std::ptr::null_mut());
-        let mut search = Search { range_tables: Vec::new(), filters: Vec::new() };
-        walk(query.cast(), (&raw mut search).cast());
+        let mut search = Search { names, search_path, scopes: Vec::new(), with: Vec::new(), filters: Vec::new() };
+        walk(node, (&raw mut search).cast());
         Some(search.filters)
     }
 }
 
-/// A query that reads what the statement reads. Analysis of the statement itself would lock the table it writes to, in a mode
-/// that a standby refuses.
-///
-/// SAFETY: `statement` is a raw parse tree.
-unsafe fn as_select(statement: *mut pg_sys::Node) -> Option<*mut pg_sys::Node> {
-    // SAFETY: as said above; nodes are cast after a look at their tags, and the new node is of the size its tag says.
-    unsafe {
-        let (target, others, condition, with) = match (*statement).type_ {
-            NodeTag::T_SelectStmt => {
-                (*statement.cast::<pg_sys::SelectStmt>()).lockingClause = std::ptr::null_mut();
-                return Some(statement);
-            }
-            NodeTag::T_InsertStmt => {
-                let insert = &*statement.cast::<pg_sys::InsertStmt>();
-                return (!insert.selectStmt.is_null()).then_some(insert.selectStmt);
-            }
-            NodeTag::T_UpdateStmt => {
-                let update = &*statement.cast::<pg_sys::UpdateStmt>();
-                (update.relation, update.fromClause, update.whereClause, update.withClause)
-            }
-            NodeTag::T_DeleteStmt => {
-                let delete = &*statement.cast::<pg_sys::DeleteStmt>();
-                (delete.relation, delete.usingClause, delete.whereClause, delete.withClause)
-            }
-            _ => return None,
-        };
-        let select = pg_sys::palloc0(size_of::<pg_sys::SelectStmt>()).cast::<pg_sys::SelectStmt>();
-        (*select).type_ = NodeTag::T_SelectStmt;
-        (*select).fromClause = pg_sys::lcons(target.cast(), others);
-        (*select).whereClause = condition;
-        (*select).withClause = with;
-        Some(select.cast())
-    }
-}
+/// Operators that compute a value rather than compare: without analysis, their names tell them.
+const COMPUTING: &[&str] = &["+", "-", "*", "/", "%", "^", "||", "|", "&", "#", "->", "->>", "#>", "#>>", "#-"];
 
-/// Something in the tree writes, or locks rows.
-///
-/// SAFETY: called by `filters` and by the server's tree walker, with nodes of a raw parse tree.
-#[pg_guard]
-unsafe extern "C-unwind" fn takes_strong_locks(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
-    // SAFETY: as said above.
-    unsafe {
-        !node.is_null()
-            && (matches!(
-                (*node).type_,
-                NodeTag::T_InsertStmt
-                    | NodeTag::T_UpdateStmt
-                    | NodeTag::T_DeleteStmt
-                    | NodeTag::T_MergeStmt
-                    | NodeTag::T_LockingClause
-            ) || pg_sys::raw_expression_tree_walker(node, Some(takes_strong_locks), context))
-    }
-}
-
-/// The walk's state: the range tables of the queries around the node, outermost first.
-struct Search {
-    range_tables: Vec<*mut pg_sys::List>,
+/// The walk's state.
+struct Search<'a> {
+    names: &'a TableNames<'a>,
+    search_path: &'a [String],
+    /// What FROM names, of the queries around the node, outermost first.
+    scopes: Vec<Vec<Source<'a>>>,
+    /// Names of WITH queries seen so far.
+    with: Vec<String>,
     filters: Vec<Filter>,
 }
 
-/// SAFETY: called by `filters` and by the server's tree walkers, with nodes of one analyzed query and a `Search`.
+/// One item of FROM. No table: a subquery, a function, a WITH query or something unknown.
+struct Source<'a> {
+    name: String,
+    table: Option<&'a Table>,
+}
+
+/// SAFETY: called by `filters` and by the server's tree walker, with nodes of a raw parse tree and a `Search`.
 #[pg_guard]
 unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
     if node.is_null() {
         return false;
     }
-    // SAFETY: as said above; `context` is the `Search` of `filters`, which nothing else uses meanwhile.
+    // SAFETY: as said above; `context` is the `Search` of `filters`, which nothing else uses meanwhile; nodes are cast after a
+    // look at their tags.
     unsafe {
         let search = &mut *context.cast::<Search>();
-        match (*node).type_ {
-            NodeTag::T_Query => {
-                let query = node.cast::<pg_sys::Query>();
-                search.range_tables.push((*query).rtable);
-                pg_sys::query_tree_walker(query, Some(walk), context, 0);
-                (*context.cast::<Search>()).range_tables.pop();
-                return false;
+        let sources = match (*node).type_ {
+            NodeTag::T_SelectStmt => {
+                let select = &*node.cast::<pg_sys::SelectStmt>();
+                search.add_with(select.withClause);
+                Some((std::ptr::null_mut(), select.fromClause))
             }
-            NodeTag::T_OpExpr => {
-                let expression = &*node.cast::<pg_sys::OpExpr>();
-                if expression.opresulttype == pg_sys::BOOLOID {
-                    search.add_comparison(expression.opno, expression.args, "");
-                }
+            NodeTag::T_UpdateStmt => {
+                let update = &*node.cast::<pg_sys::UpdateStmt>();
+                search.add_with(update.withClause);
+                Some((update.relation, update.fromClause))
             }
-            NodeTag::T_ScalarArrayOpExpr => {
-                let expression = &*node.cast::<pg_sys::ScalarArrayOpExpr>();
-                let quantifier = if expression.useOr { " ANY" } else { " ALL" };
-                search.add_comparison(expression.opno, expression.args, quantifier);
+            NodeTag::T_DeleteStmt => {
+                let delete = &*node.cast::<pg_sys::DeleteStmt>();
+                search.add_with(delete.withClause);
+                Some((delete.relation, delete.usingClause))
+            }
+            NodeTag::T_A_Expr => {
+                search.add_comparison(&*node.cast::<pg_sys::A_Expr>());
+                None
             }
             NodeTag::T_NullTest => {
                 let test = &*node.cast::<pg_sys::NullTest>();
-                let operator =
-                    if test.nulltesttype == pg_sys::NullTestType::IS_NULL { "IS NULL" } else { "IS NOT NULL" };
-                if let Some((table, column)) = search.column(test.arg.cast()) {
-                    search.filters.push(Filter { table, column, operator: operator.to_string() });
-                }
+                let is_null = test.nulltesttype == pg_sys::NullTestType::IS_NULL;
+                search.add(test.arg.cast(), if is_null { "IS NULL" } else { "IS NOT NULL" });
+                None
             }
-            _ => {}
+            _ => None,
+        };
+        let Some((relation, from)) = sources else {
+            return pg_sys::raw_expression_tree_walker(node, Some(walk), context);
+        };
+        let mut scope = Vec::new();
+        search.add_source(&mut scope, relation.cast());
+        for item in PgList::<pg_sys::Node>::from_pg(from).iter_ptr() {
+            search.add_source(&mut scope, item);
         }
-        pg_sys::expression_tree_walker(node, Some(walk), context)
+        search.scopes.push(scope);
+        pg_sys::raw_expression_tree_walker(node, Some(walk), context);
+        (*context.cast::<Search>()).scopes.pop();
+        false
     }
 }
 
-impl Search {
-    /// SAFETY: `arguments` is the argument list of an analyzed operator expression.
-    unsafe fn add_comparison(&mut self, operator: pg_sys::Oid, arguments: *mut pg_sys::List, suffix: &str) {
-        // SAFETY: as said above; get_opname returns a string in the current memory context, or null.
+impl<'a> Search<'a> {
+    /// SAFETY: `clause` is null or of a raw parse tree.
+    unsafe fn add_with(&mut self, clause: *mut pg_sys::WithClause) {
+        // SAFETY: as said above; the parser makes a list of CommonTableExpr.
         unsafe {
-            let arguments = PgList::<pg_sys::Node>::from_pg(arguments);
-            let (Some(left), Some(right)) = (arguments.get_ptr(0), arguments.get_ptr(1)) else { return };
-            let (table, column) = match (self.column(left), self.column(right)) {
-                (Some(column), None) | (None, Some(column)) => column,
-                _ => return,
-            };
-            let name = pg_sys::get_opname(operator);
-            if !name.is_null() {
-                let operator = format!("{}{suffix}", CStr::from_ptr(name).to_string_lossy());
-                self.filters.push(Filter { table, column, operator });
+            if !clause.is_null() {
+                let queries = PgList::<pg_sys::CommonTableExpr>::from_pg((*clause).ctes);
+                self.with.extend(queries.iter_ptr().map(|query| string((*query).ctename)));
             }
         }
     }
 
-    /// The table and column that an expression is, but for a change of type that changes no bits.
-    ///
-    /// SAFETY: `node` is an expression of an analyzed query whose range tables are `self.range_tables`.
-    unsafe fn column(&self, mut node: *mut pg_sys::Node) -> Option<(u32, i16)> {
-        // SAFETY: as said above; nodes are cast after a look at their tags, and list positions are checked.
+    /// SAFETY: `item` is null or an item of FROM in a raw parse tree.
+    unsafe fn add_source(&self, scope: &mut Vec<Source<'a>>, item: *mut pg_sys::Node) {
+        // SAFETY: as said above; nodes are cast after a look at their tags.
         unsafe {
-            while (*node).type_ == NodeTag::T_RelabelType {
-                node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+            if item.is_null() {
+                return;
             }
-            if (*node).type_ != NodeTag::T_Var {
-                return None;
+            match (*item).type_ {
+                NodeTag::T_RangeVar => {
+                    let relation = &*item.cast::<pg_sys::RangeVar>();
+                    let name = string(relation.relname);
+                    let schema = (!relation.schemaname.is_null()).then(|| string(relation.schemaname));
+                    let with = schema.is_none() && self.with.contains(&name);
+                    let table = self.names.find(self.search_path, schema.as_deref(), &name).filter(|_| !with);
+                    let name = if relation.alias.is_null() { name } else { string((*relation.alias).aliasname) };
+                    scope.push(Source { name, table });
+                }
+                NodeTag::T_JoinExpr => {
+                    let join = &*item.cast::<pg_sys::JoinExpr>();
+                    self.add_source(scope, join.larg);
+                    self.add_source(scope, join.rarg);
+                }
+                NodeTag::T_RangeSubselect => {
+                    let alias = (*item.cast::<pg_sys::RangeSubselect>()).alias;
+                    let name = if alias.is_null() { String::new() } else { string((*alias).aliasname) };
+                    scope.push(Source { name, table: None });
+                }
+                _ => scope.push(Source { name: String::new(), table: None }),
             }
-            let var = &*node.cast::<pg_sys::Var>();
-            let level = self.range_tables.len().checked_sub(1 + var.varlevelsup as usize)?;
-            let range_table = PgList::<pg_sys::RangeTblEntry>::from_pg(self.range_tables[level]);
-            let entry = range_table.get_ptr((var.varno as usize).checked_sub(1)?)?;
-            let is_column = (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION && var.varattno > 0;
-            is_column.then(|| ((*entry).relid.to_u32(), var.varattno))
         }
     }
+
+    /// SAFETY: `expression` is of a raw parse tree.
+    unsafe fn add_comparison(&mut self, expression: &pg_sys::A_Expr) {
+        use pg_sys::A_Expr_Kind as Kind;
+        // SAFETY: as said above; the parser makes an operator's name a list of strings, its last part the operator itself.
+        unsafe {
+            let parts = PgList::<pg_sys::String>::from_pg(expression.name);
+            let Some(last) = parts.get_ptr(parts.len().wrapping_sub(1)) else { return };
+            let name = string((*last).sval);
+            if COMPUTING.contains(&name.as_str()) {
+                return;
+            }
+            let operator = match expression.kind {
+                Kind::AEXPR_OP | Kind::AEXPR_LIKE | Kind::AEXPR_ILIKE | Kind::AEXPR_BETWEEN => name,
+                Kind::AEXPR_OP_ANY => format!("{name} ANY"),
+                Kind::AEXPR_OP_ALL => format!("{name} ALL"),
+                Kind::AEXPR_IN if name == "=" => "= ANY".to_string(),
+                Kind::AEXPR_IN => format!("{name} ALL"),
+                _ => return,
+            };
+            match (is_column(expression.lexpr), is_column(expression.rexpr)) {
+                (true, false) => self.add(expression.lexpr, &operator),
+                (false, true) => self.add(expression.rexpr, &operator),
+                _ => {}
+            }
+        }
+    }
+
+    /// SAFETY: `node` is null or of a raw parse tree.
+    unsafe fn add(&mut self, node: *mut pg_sys::Node, operator: &str) {
+        // SAFETY: as said above; a ColumnRef has a list of strings, or of a star in the end.
+        unsafe {
+            if !is_column(node) {
+                return;
+            }
+            let fields = PgList::<pg_sys::Node>::from_pg((*node.cast::<pg_sys::ColumnRef>()).fields);
+            let names: Vec<String> = fields
+                .iter_ptr()
+                .take_while(|field| (**field).type_ == NodeTag::T_String)
+                .map(|field| string((*field.cast::<pg_sys::String>()).sval))
+                .collect();
+            let (qualifier, column) = match names.as_slice() {
+                [column] => (None, column),
+                [.., table, column] => (Some(table), column),
+                [] => return,
+            };
+            if let Some((table, column)) = self.resolve(qualifier, column) {
+                self.filters.push(Filter { table, column, operator: operator.to_string() });
+            }
+        }
+    }
+
+    /// The innermost query that knows the name decides.
+    fn resolve(&self, qualifier: Option<&String>, column: &str) -> Option<(u32, i16)> {
+        let number = |table: &Table| {
+            table.columns.iter().find(|known| Name::raw(&known.name) == column).map(|known| (table.oid, known.number))
+        };
+        for scope in self.scopes.iter().rev() {
+            match qualifier {
+                Some(qualifier) => {
+                    if let Some(source) = scope.iter().find(|source| source.name == *qualifier) {
+                        return number(source.table?);
+                    }
+                }
+                None => {
+                    let known: Vec<_> = scope.iter().filter_map(|source| number(source.table?)).collect();
+                    match known.as_slice() {
+                        [only] => return Some(*only),
+                        [] if scope.iter().all(|source| source.table.is_some()) => {}
+                        _ => return None,
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+/// SAFETY: `node` is null or of a raw parse tree.
+unsafe fn is_column(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: as said above.
+    unsafe { !node.is_null() && (*node).type_ == NodeTag::T_ColumnRef }
+}
+
+/// SAFETY: `text` is a string of a raw parse tree.
+unsafe fn string(text: *const c_char) -> String {
+    // SAFETY: as said above: it ends with a zero.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }

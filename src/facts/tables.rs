@@ -22,6 +22,8 @@ pub struct Table {
     pub parent: Option<u32>,
     /// In a publication of updates or deletes.
     pub published: bool,
+    /// Foreign tables are among the partitions: an index built on the parent alone never becomes valid.
+    pub foreign_partitions: bool,
     /// In one of the schemas asked for, and not an extension's.
     pub judged: bool,
     /// The caller may read the planner statistics.
@@ -123,7 +125,8 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Table, bool)> {
         let pages = row.take();
         let file = files::main_fork(row.take_option(), pages);
         let parent = row.take_option::<Oid>().map(Oid::to_u32);
-        let (published, judged, readable, locked) = (row.take(), row.take(), row.take(), row.take());
+        let (published, foreign_partitions) = (row.take(), row.take());
+        let (judged, readable, locked) = (row.take(), row.take(), row.take());
         let mut count = || Count(row.take::<i64>() as u64);
         let statistics = TableStatistics {
             sequential_scans: count(),
@@ -144,6 +147,7 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Table, bool)> {
             file,
             parent,
             published,
+            foreign_partitions,
             judged,
             readable,
             statistics,

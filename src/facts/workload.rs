@@ -1,8 +1,9 @@
 //! Which columns the statements in pg_stat_statements filter by.
 
-use super::statement::{self, Filter};
-use super::{Database, Table};
+use super::statement::{self, Filter, TableNames};
+use super::{Catalog, Database, Table};
 use crate::db::{self, guarded};
+use pgrx::PgMemoryContexts;
 use std::collections::HashMap;
 use std::ffi::CString;
 
@@ -10,9 +11,8 @@ use std::ffi::CString;
 pub struct Workload {
     /// pg_stat_statements is installed and preloaded.
     pub known: bool,
-    /// Statements that could not be analyzed: utility commands, objects that are gone, names that the role's search_path
-    /// did not find.
-    pub not_analyzed: u64,
+    /// Statements that are not one query, or not readable.
+    pub not_parsed: u64,
     filters: HashMap<u32, Vec<FilterColumn>>,
 }
 
@@ -28,11 +28,15 @@ pub struct FilterColumn {
 const NOT_PRELOADED: &str = "55000";
 
 impl Workload {
-    pub fn read(database: &Database) -> Workload {
+    pub fn read(database: &Database, catalog: &Catalog) -> Workload {
         let Some(schema) = database.extension_schema("pg_stat_statements") else { return Workload::default() };
         let sql = include_str!("../../sql/facts/statements.sql").replace("{schema}", &schema.to_string());
         let statements = guarded(|| {
-            db::read(&sql, &[], |row| (row.take::<String>(), row.take::<i64>() as u64, row.take::<String>()))
+            db::read(&sql, &[], |row| {
+                let (text, calls) = (row.take::<String>(), row.take::<i64>() as u64);
+                let (role, search_path) = (row.take::<String>(), row.take::<String>());
+                (text, calls, schemas(&search_path, &role))
+            })
         });
         let statements = match statements {
             Ok(statements) => statements,
@@ -40,11 +44,12 @@ impl Workload {
             Err(error) => panic!("{}", error.message),
         };
         let mut workload = Workload { known: true, ..Workload::default() };
+        let names = TableNames::of(catalog);
         for (text, calls, search_path) in statements {
             db::check_for_interrupts();
-            match analyze(text, search_path) {
+            match parse(text, &names, &search_path) {
                 Some(filters) => workload.add(filters, calls),
-                None => workload.not_analyzed += 1,
+                None => workload.not_parsed += 1,
             }
         }
         for filters in workload.filters.values_mut() {
@@ -69,17 +74,44 @@ impl Workload {
     }
 }
 
-/// None: it is no statement of this database as it is now.
-fn analyze(text: String, search_path: String) -> Option<Vec<Filter>> {
-    let (text, search_path) = (CString::new(text).ok()?, CString::new(search_path).ok()?);
-    db::discarded(|| {
-        db::set_local(c"search_path", &search_path);
-        // Analysis locks the tables; it shall not queue behind a migration.
-        db::set_local(c"lock_timeout", c"1ms");
-        // Without a query id, pg_stat_statements does not take note of the analysis.
-        db::set_local(c"compute_query_id", c"off");
-        statement::filters(&text)
+/// None: it is not one query, or the server's parser rejects it.
+fn parse(text: String, names: &TableNames, search_path: &[String]) -> Option<Vec<Filter>> {
+    let text = CString::new(text).ok()?;
+    guarded(|| {
+        // SAFETY: nothing that is allocated in there is used after it.
+        unsafe {
+            PgMemoryContexts::new("pg_dbre statement").switch_to(|_| statement::filters(&text, names, search_path))
+        }
     })
     .ok()
     .flatten()
+}
+
+/// The schemas of a search_path, as the setting is written: identifiers, quoted or not, with commas between.
+fn schemas(search_path: &str, role: &str) -> Vec<String> {
+    let mut schemas = vec![String::new()];
+    let mut quoted = false;
+    for character in search_path.chars() {
+        let last = schemas.last_mut().expect("there is one from the beginning");
+        match character {
+            '"' => quoted = !quoted,
+            ',' if !quoted => schemas.push(String::new()),
+            character if quoted => last.push(character),
+            character if character.is_whitespace() => {}
+            character => last.extend(character.to_lowercase()),
+        }
+    }
+    schemas.into_iter().map(|schema| if schema == "$user" { role.to_string() } else { schema }).collect()
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    #[test]
+    fn a_search_path_is_read_as_written() {
+        assert_eq!(schemas("\"$user\", public", "anna"), ["anna", "public"]);
+        assert_eq!(schemas("App,\"Two words, one comma\"", "anna"), ["app", "Two words, one comma"]);
+        assert_eq!(schemas("", "anna"), [""]);
+    }
 }

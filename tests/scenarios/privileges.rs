@@ -13,6 +13,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "privileges::pg_monitor", monitor),
         trial(server, "privileges::pg_monitor_may_be_given_more", granted),
         trial(server, "privileges::table_owner", table_owner),
+        trial(server, "privileges::statement_texts_run_nothing", statement_texts_run_nothing),
     ]
 }
 
@@ -120,4 +121,33 @@ fn table_owner(database: &Database) {
     execute(&mut database.connect(), &format!("grant pg_monitor to {role}"));
     let unread = "select not_readable from dbre.rule_runs(rules => array['foreign_key_without_index'])";
     assert_eq!(value::<i64>(&mut database.connect_as(&role), unread), 0);
+}
+
+/// The text of another role's statement must not run that role's code with the rights of whoever checks: the input of a
+/// domain's value, as parse analysis does it, would call the function in its CHECK.
+fn statement_texts_run_nothing(database: &Database) {
+    let author = role(database, "author", "");
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        &format!(
+            "create extension pg_stat_statements; create schema evil authorization {author}; set role {author};
+             create sequence evil.calls; grant usage on sequence evil.calls to public;
+             create function evil.called(int) returns boolean language plpgsql as
+                 'begin perform nextval(''evil.calls''); return true; end';
+             create domain evil.d as int check (evil.called(value))"
+        ),
+    );
+    let recursion = "with recursive t(n) as (select 1 union all select n + 1 from t where n < 3)
+        cycle n set m to evil._d '{1}' default evil._d '{0}' using path select count(*) from t";
+    execute(&mut client, recursion);
+    execute(&mut client, "reset role");
+    let calls = "select last_value + is_called::int from evil.calls";
+    let before: i64 = value(&mut client, calls);
+    assert!(before > 1, "the trap does not work");
+    assert!(value::<i64>(&mut client, "select count(*) from pg_stat_statements where query like '%cycle n set%'") > 0);
+    for sql in READING {
+        execute(&mut client, sql);
+    }
+    assert_eq!(value::<i64>(&mut client, calls), before, "a statement's text was executed");
 }

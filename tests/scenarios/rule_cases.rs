@@ -85,7 +85,8 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
         let examples = rule["examples"].as_array().unwrap();
         assert!(examples.iter().any(|example| example["fix_clears"] == true), "{id} has a fix that no example proves");
     }
-    assert!(!clears || findings.iter().all(|f| f["fix_sql"].is_string()), "{setup}\n-- no fix in {}", shown(&findings));
+    // One finding's fix may serve another's.
+    assert!(!clears || !fixes.is_empty(), "{setup}\n-- no fix in {}", shown(&findings));
     for fix in &fixes {
         database.psql(fix);
     }

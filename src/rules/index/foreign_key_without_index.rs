@@ -1,4 +1,3 @@
-use super::invalid_index;
 use crate::advice::index_ddl::{NewIndex, in_sqlalchemy};
 use crate::advice::index_size;
 use crate::facts::{Catalog, Facts, ForeignKey, Index, Name, Namer, Table, same_columns};
@@ -113,10 +112,24 @@ pub static RULE: Rule = Rule {
             fix_clears: false,
         },
         Case {
-            name: "an invalid index on the columns is repaired rather than a second one created",
+            name: "an invalid index on the columns is to be repaired: no second one",
             setup: "create table parent (id int primary key); create table child (at int, parent_id int references parent) \
                     partition by range (at); create table child_1 partition of child for values from (0) to (10); create \
                     index child_parent_id_idx on only child (parent_id)",
+            finds: 1,
+            fix_clears: false,
+        },
+        Case {
+            name: "one index serves a key and another that begins with its columns",
+            setup: "create table one (a int primary key); create table two (a int, b int, primary key (a, b)); create table child \
+                    (id int primary key, a int references one, b int, foreign key (a, b) references two)",
+            finds: 2,
+            fix_clears: true,
+        },
+        Case {
+            name: "IS NOT NULL of a row type says more than not null",
+            setup: "create type pair as (a int, b int); create table parent (id pair primary key); create table child (id int \
+                    primary key, p pair references parent); create index on child (p) where p is not null",
             finds: 1,
             fix_clears: true,
         },
@@ -152,39 +165,73 @@ pub static RULE: Rule = Rule {
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let catalog = facts.catalog();
     let mut namer = facts.relation_names().namer();
-    let mut uncovered: BTreeMap<(u32, Vec<i16>), Vec<&ForeignKey>> = BTreeMap::new();
     let lacking = |key: &&ForeignKey| {
         catalog.table(key.child).is_maintained() && !catalog.is_covered(key) && catalog.can_be_covered(key)
     };
+    let mut children: BTreeMap<u32, BTreeMap<Vec<i16>, Vec<&ForeignKey>>> = BTreeMap::new();
     for key in catalog.foreign_keys().filter(lacking) {
         let mut columns = key.child_columns.clone();
         columns.sort_unstable();
-        uncovered.entry((key.child, columns)).or_default().push(key);
+        children.entry(key.child).or_default().entry(columns).or_default().push(key);
     }
-    let findings = uncovered.into_values().filter_map(|keys| {
-        let unfinished = catalog.unfinished_cover(keys[0]);
-        let being_built = unfinished.is_some_and(|index| index.may_be_building);
-        (!being_built).then(|| finding(facts, options, &mut namer, &keys, unfinished))
-    });
-    Ok(findings.collect())
+    let mut findings = Vec::new();
+    for groups in children.into_values() {
+        let missing: Vec<_> = groups.into_values().map(|keys| Missing::of(catalog, keys)).collect();
+        for one in missing.iter().filter(|one| !one.unfinished.is_some_and(|index| index.may_be_building)) {
+            findings.push(finding(facts, options, &mut namer, one, one.wider(&missing)));
+        }
+    }
+    Ok(findings)
 }
 
-/// `keys` are on the same columns of one child; `unfinished` would cover them if it were valid.
-fn finding(
-    facts: &Facts,
-    options: &Options,
-    namer: &mut Namer,
-    keys: &[&ForeignKey],
-    unfinished: Option<&Index>,
-) -> Finding {
+/// Foreign keys on the same columns of one child.
+struct Missing<'a> {
+    keys: Vec<&'a ForeignKey>,
+    partial: Option<PartialCover<'a>>,
+    /// The columns in the order of the index to create.
+    columns: Vec<i16>,
+    /// It would cover the keys if it were valid.
+    unfinished: Option<&'a Index>,
+}
+
+impl<'a> Missing<'a> {
+    fn of(catalog: &'a Catalog, keys: Vec<&'a ForeignKey>) -> Missing<'a> {
+        let child = catalog.table(keys[0].child);
+        let partial = PartialCover::best(child, &keys[0].child_columns);
+        let columns = column_order(child, &keys[0].child_columns, partial.as_ref());
+        let unfinished = catalog.unfinished_cover(keys[0]);
+        Missing { keys, partial, columns, unfinished }
+    }
+
+    /// Another of the child's whose new index begins with these columns, and is not spared by a third in turn.
+    fn wider<'m>(&self, all: &'m [Missing<'a>]) -> Option<&'m Missing<'a>> {
+        all.iter().find(|other| {
+            other.unfinished.is_none()
+                && other.columns.len() > self.columns.len()
+                && other.columns[..self.columns.len()].iter().all(|column| self.columns.contains(column))
+                && other.wider(all).is_none()
+        })
+    }
+}
+
+fn finding(facts: &Facts, options: &Options, namer: &mut Namer, missing: &Missing, wider: Option<&Missing>) -> Finding {
+    let Missing { keys, partial, columns: numbers, unfinished } = missing;
     let catalog = facts.catalog();
     let child = catalog.table(keys[0].child);
-    let partial = PartialCover::best(child, &keys[0].child_columns);
-    let numbers = column_order(child, &keys[0].child_columns, partial.as_ref());
-    let index_bytes = index_size::estimate(catalog, facts.column_statistics(), child, &numbers);
-    let solution = match unfinished {
-        Some(index) => Solution::repair(catalog, namer, child, index),
-        None => Solution::create(catalog, namer, child, &numbers),
+    let index_bytes = index_size::estimate(catalog, facts.column_statistics(), child, numbers);
+    let solution = match (unfinished, wider) {
+        (Some(index), _) => {
+            let name = catalog.index_name(child, index);
+            let cause = format!(" {name} would serve, but is invalid: invalid_index says what to do.");
+            Solution::elsewhere(cause)
+        }
+        (None, Some(wider)) => {
+            let columns = catalog.columns_of(child, &wider.keys[0].child_columns);
+            let cause =
+                format!(" The index that the finding on {columns} creates begins with these columns and serves both.");
+            Solution::elsewhere(cause)
+        }
+        (None, None) => Solution::create(catalog, namer, child, numbers),
     };
     let deletes = keys.iter().map(|key| catalog.total(catalog.table(key.parent), |t| t.statistics.deletes)).sum();
     let (bytes, rows) = (catalog.bytes(child), catalog.rows(child));
@@ -215,7 +262,7 @@ fn finding(
         app_fix: solution.app_fix,
         risk: format!("{} {}", disk(index_bytes), solution.risk),
         rollback: solution.rollback,
-        verify_sql: Some(solution.verify_sql),
+        verify_sql: solution.verify_sql,
         object,
     }
 }
@@ -227,7 +274,7 @@ struct Solution {
     app_fix: Option<String>,
     risk: String,
     rollback: Rollback,
-    verify_sql: String,
+    verify_sql: Option<String>,
 }
 
 impl Solution {
@@ -245,19 +292,19 @@ impl Solution {
             fix_sql: Some(creation.fix_sql),
             risk: creation.risk,
             rollback: Rollback::Sql(creation.rollback_sql),
-            verify_sql: creation.verify_sql,
+            verify_sql: Some(creation.verify_sql),
         }
     }
 
-    fn repair(catalog: &Catalog, namer: &mut Namer, child: &Table, index: &Index) -> Solution {
-        let repair = invalid_index::repair(catalog, namer, child, index);
+    /// Something else in the same report gives it one.
+    fn elsewhere(cause: String) -> Solution {
         Solution {
-            cause: format!(" {} would serve, but is invalid. {}", catalog.index_name(child, index), repair.cause),
-            fix_sql: repair.fix_sql,
+            cause,
+            fix_sql: None,
             app_fix: None,
-            risk: repair.risk,
-            rollback: repair.rollback,
-            verify_sql: repair.verify_sql,
+            risk: "That of the other finding.".to_string(),
+            rollback: Rollback::None,
+            verify_sql: None,
         }
     }
 }

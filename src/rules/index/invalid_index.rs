@@ -63,6 +63,15 @@ pub static RULE: Rule = Rule {
             fix_clears: true,
         },
         Case {
+            name: "a foreign table among the partitions",
+            setup: "create foreign data wrapper nowhere; create server nowhere foreign data wrapper nowhere; create table t (a \
+                    int) partition by range (a); create table t_1 partition of t for values from (0) to (10); create foreign \
+                    table t_2 partition of t for values from (10) to (20) server nowhere; create index t_a_idx on only t (a); \
+                    create index t_1_a_idx on t_1 (a); alter index t_a_idx attach partition t_1_a_idx",
+            finds: 1,
+            fix_clears: false,
+        },
+        Case {
             name: "all are valid",
             setup: "create table t (a int primary key, b int); create index on t (b)",
             finds: 0,
@@ -78,7 +87,8 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
     let mut findings = Vec::new();
     for (table, index) in catalog.indexes().filter(|(_, index)| !index.is_usable() && !index.may_be_building) {
         // An invalid part is what makes its parent invalid: the parts are reported.
-        if index.partitioned && catalog.partitions(table).all(|partition| part_of(partition, index).is_some()) {
+        let complete = || catalog.partitions(table).all(|partition| part_of(partition, index).is_some());
+        if index.partitioned && !catalog.has_foreign_partitions(table) && complete() {
             continue;
         }
         if is_repaired_with_parent(catalog, table, index) {
@@ -130,6 +140,7 @@ pub struct Repair {
 pub fn repair(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &Index) -> Repair {
     let name = catalog.index_name(table, index);
     match valid_twin(table, index) {
+        _ if index.partitioned && catalog.has_foreign_partitions(table) => never_complete(&name),
         _ if index.partitioned => attach_missing(catalog, namer, table, index, &name),
         _ if index.parent.is_some() || index.constraint.is_some() => rebuild(&name),
         Some(twin) => superseded(table, index, &name, &catalog.index_name(table, twin)),
@@ -205,6 +216,21 @@ fn rebuild(name: &QualifiedName) -> Repair {
                second index, and cannot run in a transaction block. If it fails, it leaves another invalid index that ends in \
                _ccnew: drop that."
             .to_string(),
+        rollback: Rollback::None,
+        verify_sql: verify_valid(name),
+    }
+}
+
+fn never_complete(name: &QualifiedName) -> Repair {
+    Repair {
+        why: "foreign tables among the partitions cannot have a part of it",
+        cause: format!(
+            "{name} was created on the parent alone, to be completed by attaching the partitions' indexes; foreign tables among \
+             the partitions have none, so that it stays invalid. Drop it and create it again without ONLY, in a quiet hour: \
+             foreign partitions are passed over then."
+        ),
+        fix_sql: None,
+        risk: "CREATE INDEX on a partitioned table blocks writes on its partitions until all are built.".to_string(),
         rollback: Rollback::None,
         verify_sql: verify_valid(name),
     }

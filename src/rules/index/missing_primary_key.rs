@@ -124,7 +124,7 @@ fn finding(catalog: &Catalog, table: &Table, small: u64) -> Finding {
         risk: match promoted {
             Some(_) => {
                 "ACCESS EXCLUSIVE on the table for a moment, without reading it: set lock_timeout first. The rollback drops the \
-                 index with the constraint and builds it again."
+                 index with the constraint and builds it again; there is none where a foreign key references it."
             }
             None => "What identifies a row is a decision about the data: look for duplicates first.",
         }
@@ -140,7 +140,11 @@ fn promotion(catalog: &Catalog, table: &Table, index: &Index) -> (String, Rollba
     let before = Some(format!("ALTER TABLE {} DROP CONSTRAINT {};", table.name, index.name));
     let identity = || format!("ALTER TABLE {} REPLICA IDENTITY USING INDEX {};", table.name, index.name);
     let after = index.replica_identity.then(identity);
-    let rollback = Rollback::Recreate { before, index: index.oid, after };
+    // The constraint cannot be dropped under a foreign key.
+    let rollback = match index.referenced {
+        true => Rollback::None,
+        false => Rollback::Recreate { before, index: index.oid, after },
+    };
     (fix, rollback, verify_valid(&catalog.index_name(table, index)))
 }
 

@@ -123,8 +123,8 @@ fn finding(facts: &Facts, table: &Table, reads: &Reads) -> Finding {
     let workload = match (shown.is_empty(), facts.workload().known) {
         (false, _) => format!("Statements in pg_stat_statements filter it by {}.", listing(&shown)),
         (true, true) => format!(
-            "No statement in pg_stat_statements filters it by a column; {} could not be analyzed.",
-            Count(facts.workload().not_analyzed).of("statement")
+            "No statement in pg_stat_statements filters it by a column; {} could not be read.",
+            Count(facts.workload().not_parsed).of("statement")
         ),
         (true, false) => {
             "pg_stat_statements is not installed here: with it, this names the columns to index.".to_string()
