@@ -90,8 +90,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A server left running is a failure, unless there is one already.
         if let Err(failure) = try_run(cluster_command().arg("stop").arg(&self.folder), "") {
-            eprintln!("{failure}");
+            if thread::panicking() { eprintln!("{failure}") } else { panic!("{failure}") }
         }
     }
 }

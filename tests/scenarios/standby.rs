@@ -90,6 +90,8 @@ fn standby_of(primary: &Server) -> Server {
     let standby = Server { folder: fresh_folder() };
     let (folder, log) = (standby.folder.to_str().unwrap(), standby.folder.join("server.log"));
     fs::create_dir(folder).unwrap();
+    // bin/cluster stops only what carries its mark.
+    fs::write(standby.folder.join(".pg_dbre_cluster"), "").unwrap();
     let owner = fs::metadata(primary.folder.join("data")).unwrap();
     std::os::unix::fs::chown(folder, Some(std::os::unix::fs::MetadataExt::uid(&owner)), None).unwrap();
     let data = standby.folder.join("data");
