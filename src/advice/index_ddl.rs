@@ -106,7 +106,7 @@ impl NewIndex<'_> {
         fits: &impl Fn(&Table, &Index) -> bool,
     ) {
         for partition in catalog.partitions(table) {
-            if index.is_some_and(|index| partition.indexes.iter().any(|part| part.parent == Some(index.oid))) {
+            if index.is_some_and(|index| partition.part_of(index).is_some()) {
                 continue;
             }
             let fitting = partition
@@ -115,7 +115,7 @@ impl NewIndex<'_> {
                 .find(|part| part.parent.is_none() && (part.is_usable() || part.partitioned) && fits(partition, part));
             let part = match fitting {
                 Some(part) => {
-                    let part_name = catalog.index_name(partition, part);
+                    let part_name = partition.index_name(part);
                     self.attach_parts(sql, catalog, namer, partition, (&part_name, Some(part)), fits);
                     part_name
                 }
@@ -137,6 +137,7 @@ pub fn drop_index(name: &QualifiedName) -> String {
 /// How to drop an index that nothing depends on.
 pub struct Removal {
     pub fix_sql: String,
+    pub app_fix: String,
     pub rollback: Rollback,
     pub verify_sql: String,
     pub risk: String,
@@ -144,7 +145,7 @@ pub struct Removal {
 
 impl Removal {
     pub fn of(table: &Table, index: &Index) -> Removal {
-        let name = &QualifiedName { schema: table.name.schema.clone(), name: index.name.clone() };
+        let name = &table.index_name(index);
         let (fix_sql, risk) = if index.partitioned {
             (
                 format!("DROP INDEX IF EXISTS {name};"),
@@ -165,6 +166,7 @@ impl Removal {
         let after = index.clustered.then(|| format!("ALTER TABLE {} CLUSTER ON {};", table.name, index.name));
         Removal {
             fix_sql,
+            app_fix: format!("Remove Index({:?}) from the model.", index.name.raw()),
             rollback: Rollback::Recreate { before: None, index: index.oid, after },
             verify_sql: format!(
                 "SELECT pg_catalog.to_regclass({}) IS NULL AS dropped;",

@@ -2,7 +2,7 @@
 
 use super::foreign_keys::ForeignKey;
 use super::tables::{self, Type, oid};
-use super::{Index, QualifiedName, Table, TableKind, indexes};
+use super::{Index, Table, TableKind, indexes};
 use crate::db;
 use crate::units::{Bytes, Count};
 use fnv::{FnvHashMap, FnvHashSet};
@@ -179,16 +179,6 @@ impl Catalog {
         self.classes.get(&oid)
     }
 
-    /// `public.orders(customer_id, "Kind")`.
-    pub fn columns_of(&self, table: &Table, columns: &[i16]) -> String {
-        format!("{}({})", table.name, self.column_names(table, columns).join(", "))
-    }
-
-    /// Quoted.
-    pub fn column_names(&self, table: &Table, columns: &[i16]) -> Vec<String> {
-        columns.iter().filter_map(|number| table.column(*number)).map(|column| column.name.to_string()).collect()
-    }
-
     /// It can be dropped, and nothing but speed is lost: no constraint, no uniqueness, no foreign key's lookup.
     pub fn serves_only_queries(&self, table: &Table, index: &Index) -> bool {
         index.is_usable()
@@ -226,10 +216,7 @@ impl Catalog {
             return vec![index];
         }
         self.partitions(table)
-            .flat_map(|partition| {
-                let attached = partition.indexes.iter().find(|part| part.parent == Some(index.oid));
-                attached.map(|part| self.parts(partition, part)).unwrap_or_default()
-            })
+            .flat_map(|partition| partition.part_of(index).map(|part| self.parts(partition, part)).unwrap_or_default())
             .collect()
     }
 
@@ -246,20 +233,6 @@ impl Catalog {
     /// Age of the oldest file of the index. None: unknown.
     pub fn index_age_days(&self, table: &Table, index: &Index) -> Option<f64> {
         self.parts(table, index).iter().filter_map(|part| part.file.age_days).reduce(f64::max)
-    }
-
-    /// `a, expression`: the key's columns in order, quoted.
-    pub fn key_listing(&self, table: &Table, index: &Index) -> String {
-        let columns = index.key_attributes().map(|number| match table.column(number) {
-            Some(column) => column.name.to_string(),
-            None => "expression".to_string(),
-        });
-        columns.collect::<Vec<_>>().join(", ")
-    }
-
-    /// In the schema of its table.
-    pub fn index_name(&self, table: &Table, index: &Index) -> QualifiedName {
-        QualifiedName { schema: table.name.schema.clone(), name: index.name.clone() }
     }
 }
 

@@ -28,8 +28,8 @@ pub use tables::{Column, Table, TableKind};
 pub use workload::Workload;
 
 use crate::db::{Caught, guarded_twice};
-use crate::rule::Need;
-use crate::units::Count;
+use crate::rule::{Need, Skip};
+use crate::units::{Count, Days};
 
 /// The facts of one call. An accessor panics when the rule that calls it does not declare the need.
 pub struct Facts {
@@ -84,6 +84,20 @@ impl Facts {
             Need::ColumnStatistics => self.column_statistics.as_ref()?.as_ref().err(),
             Need::RelationNames => self.relation_names.as_ref()?.as_ref().err(),
             Need::Workload => self.workload.as_ref()?.as_ref().err(),
+        }
+    }
+
+    /// For how many days scans have been counted, if that is long enough and they are all there are.
+    pub fn observed_days(&self, min_days: f64) -> Result<f64, Skip> {
+        if self.database.in_recovery {
+            return Err(Skip("a standby does not know the scans of its primary: run it there".to_string()));
+        }
+        match self.database.statistics_days {
+            Some(days) if days >= min_days => Ok(days),
+            Some(days) => {
+                Err(Skip(format!("statistics count for {} only; min_statistics_days is {min_days}", Days(days))))
+            }
+            None => Err(Skip("nothing says since when statistics count".to_string())),
         }
     }
 

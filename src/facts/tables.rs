@@ -106,6 +106,35 @@ impl Table {
         let position = self.columns.binary_search_by_key(&number, |column| column.number).ok()?;
         Some(&self.columns[position])
     }
+
+    /// `public.orders(customer_id, "Kind")`.
+    pub fn columns_of(&self, columns: &[i16]) -> String {
+        format!("{}({})", self.name, self.column_names(columns).join(", "))
+    }
+
+    /// Quoted.
+    pub fn column_names(&self, columns: &[i16]) -> Vec<String> {
+        columns.iter().filter_map(|number| self.column(*number)).map(|column| column.name.to_string()).collect()
+    }
+
+    /// `a, expression`: the key's columns in order, quoted.
+    pub fn key_listing(&self, index: &Index) -> String {
+        let columns = index.key_attributes().map(|number| match self.column(number) {
+            Some(column) => column.name.to_string(),
+            None => "expression".to_string(),
+        });
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
+    /// An index is in the schema of its table.
+    pub fn index_name(&self, index: &Index) -> QualifiedName {
+        QualifiedName { schema: self.name.schema.clone(), name: index.name.clone() }
+    }
+
+    /// The index of this partition that is attached to `index` of the table above.
+    pub fn part_of(&self, index: &Index) -> Option<&Index> {
+        self.indexes.iter().find(|part| part.parent == Some(index.oid))
+    }
 }
 
 /// Tables, and whether another session has locked them.

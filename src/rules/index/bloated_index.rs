@@ -76,7 +76,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         let (rows, rebuilt) = rebuilt(facts, table, index)?;
         let wasted = Bytes(index.bytes().0.saturating_sub(rebuilt.0));
         let bloated = wasted.0 >= min_wasted && wasted.0 as f64 >= min_fraction * index.bytes().0 as f64;
-        bloated.then(|| finding(facts, table, index, rows, rebuilt, wasted))
+        bloated.then(|| finding(table, index, rows, rebuilt, wasted))
     });
     Ok(findings.collect())
 }
@@ -100,8 +100,8 @@ fn rebuilt(facts: &Facts, table: &Table, index: &Index) -> Option<(Count, Bytes)
     Some((Count(rows as u64), btree_bytes(rows, &columns?, index.unique, fillfactor)))
 }
 
-fn finding(facts: &Facts, table: &Table, index: &Index, rows: Count, rebuilt: Bytes, wasted: Bytes) -> Finding {
-    let name = facts.catalog().index_name(table, index);
+fn finding(table: &Table, index: &Index, rows: Count, rebuilt: Bytes, wasted: Bytes) -> Finding {
+    let name = table.index_name(index);
     let bytes = index.bytes();
     let percent = 100.0 * wasted.0 as f64 / bytes.0 as f64;
     Finding {

@@ -1,4 +1,3 @@
-use super::unused_index::observed_days;
 use crate::advice::index_ddl::NewIndex;
 use crate::facts::{Catalog, Column, Facts, Index, Table};
 use crate::finding::{Finding, Rollback, Severity, object};
@@ -63,7 +62,7 @@ const GIN_OPERATORS: &[&str] = &["@>", "<@", "&&", "?", "?|", "?&", "@@", "@?"];
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let catalog = facts.catalog();
     let mut namer = facts.relation_names().namer();
-    let observed = observed_days(facts, options.number("min_statistics_days")).is_ok();
+    let observed = facts.observed_days(options.number("min_statistics_days")).is_ok();
     let mut findings = Vec::new();
     for (table, index) in catalog.indexes() {
         let Some(column) = searched_column(catalog, table, index) else { continue };
@@ -77,7 +76,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         if searches.is_empty() && (scans.0 > 0 || !observed) {
             continue;
         }
-        let name = catalog.index_name(table, index);
+        let name = table.index_name(index);
         let type_ = catalog.type_of(column.type_oid).map_or("?", |type_| type_.name.as_str());
         let creation = (!searches.is_empty()).then(|| {
             let specification = format!("USING gin ({})", column.name);

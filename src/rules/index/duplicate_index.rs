@@ -1,5 +1,5 @@
 use crate::advice::index_ddl::Removal;
-use crate::facts::{Catalog, Facts, Index, Table};
+use crate::facts::{Facts, Index, Table};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use std::cmp::Reverse;
@@ -83,7 +83,7 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
     let catalog = facts.catalog();
     let findings = catalog.indexes().filter_map(|(table, index)| {
         let twin = twin_that_stays(table, index)?;
-        let (name, kept) = (catalog.index_name(table, index), catalog.index_name(table, twin));
+        let (name, kept) = (table.index_name(index), table.index_name(twin));
         let bytes = catalog.index_bytes(table, index);
         let removal = Removal::of(table, index);
         Some(Finding {
@@ -94,7 +94,7 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
                 "Both are {} indexes on {}({}) with the same options{}. {kept} serves every query that {name} does.",
                 index.method,
                 table.name,
-                catalog.key_listing(table, index),
+                table.key_listing(index),
                 guarantee(twin),
             ),
             evidence: object! {
@@ -107,7 +107,7 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
             },
             impact: object! { "disk_bytes": change((bytes, "measured"), (0, "estimated")) },
             fix_sql: Some(removal.fix_sql),
-            app_fix: Some(model_fix(catalog, table, index)),
+            app_fix: Some(model_fix(table, index)),
             risk: removal.risk,
             rollback: removal.rollback,
             verify_sql: Some(removal.verify_sql),
@@ -125,11 +125,11 @@ fn guarantee(twin: &Index) -> String {
     }
 }
 
-fn model_fix(catalog: &Catalog, table: &Table, index: &Index) -> String {
+fn model_fix(table: &Table, index: &Index) -> String {
     format!(
         "Remove Index({:?}) or index=True on {} from the model, or the next Alembic autogenerate creates it again.",
         index.name.raw(),
-        catalog.key_listing(table, index),
+        table.key_listing(index),
     )
 }
 

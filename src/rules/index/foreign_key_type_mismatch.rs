@@ -152,7 +152,7 @@ fn finding(catalog: &Catalog, keys: &[Difference], max_rewrite: u64) -> Finding 
     let (key, mismatches) = &keys[0];
     let (child, parent) = (catalog.table(key.child), catalog.table(key.parent));
     let bytes = catalog.bytes(child);
-    let object = catalog.columns_of(child, &key.child_columns);
+    let object = child.columns_of(&key.child_columns);
     let describe = |(key, mismatches): &Difference| {
         let differences: Vec<_> = mismatches.iter().map(Mismatch::describe).collect();
         format!("{} to {}: {}", key.name, catalog.table(key.parent).name, differences.join("; "))

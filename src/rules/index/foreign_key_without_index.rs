@@ -221,12 +221,12 @@ fn finding(facts: &Facts, options: &Options, namer: &mut Namer, missing: &Missin
     let index_bytes = index_size::estimate(catalog, facts.column_statistics(), child, numbers);
     let solution = match (unfinished, wider) {
         (Some(index), _) => {
-            let name = catalog.index_name(child, index);
+            let name = child.index_name(index);
             let cause = format!(" {name} would serve, but is invalid: invalid_index says what to do.");
             Solution::elsewhere(cause)
         }
         (None, Some(wider)) => {
-            let columns = catalog.columns_of(child, &wider.keys[0].child_columns);
+            let columns = child.columns_of(&wider.keys[0].child_columns);
             let cause =
                 format!(" The index that the finding on {columns} creates begins with these columns and serves both.");
             Solution::elsewhere(cause)
@@ -236,7 +236,7 @@ fn finding(facts: &Facts, options: &Options, namer: &mut Namer, missing: &Missin
     let deletes = keys.iter().map(|key| catalog.total(catalog.table(key.parent), |t| t.statistics.deletes)).sum();
     let (bytes, rows) = (catalog.bytes(child), catalog.rows(child));
     let read = read_without(facts, child, bytes, partial.as_ref());
-    let object = catalog.columns_of(child, &keys[0].child_columns);
+    let object = child.columns_of(&keys[0].child_columns);
     let names: Vec<_> = keys.iter().map(|key| &key.name).collect();
     let size = rows.map_or(format!("{bytes}, never analyzed"), |rows| format!("{} in {bytes}", rows.of("row")));
     Finding {
@@ -251,7 +251,7 @@ fn finding(facts: &Facts, options: &Options, namer: &mut Namer, missing: &Missin
             "child_rows": rows,
             "child_sequential_scans": catalog.total(child, |leaf| leaf.statistics.sequential_scans),
             "foreign_keys": keys.iter().map(|key| evidence(catalog, key)).collect::<Vec<_>>(),
-            "partial_cover": partial.as_ref().map(|cover| catalog.index_name(child, cover.index).to_string()),
+            "partial_cover": partial.as_ref().map(|cover| child.index_name(cover.index).to_string()),
             "index_bytes": index_bytes,
         },
         impact: object! {
@@ -280,7 +280,7 @@ struct Solution {
 impl Solution {
     fn create(catalog: &Catalog, namer: &mut Namer, child: &Table, numbers: &[i16]) -> Solution {
         let columns: Vec<&Name> = numbers.iter().filter_map(|number| child.column(*number)).map(|c| &c.name).collect();
-        let specification = format!("USING btree ({})", catalog.column_names(child, numbers).join(", "));
+        let specification = format!("USING btree ({})", child.column_names(numbers).join(", "));
         let new = NewIndex { unique: false, specification, columns: columns.clone() };
         let creation = new.creation(catalog, namer, child, |partition, index| {
             same_columns(child, numbers, partition)
@@ -340,8 +340,8 @@ fn cause(
         None => format!("by reading all of {}", child.name),
         Some(cover) => format!(
             "through {}, which knows only {}, and reads every row that agrees in that",
-            catalog.index_name(child, cover.index),
-            listing(&catalog.column_names(child, &cover.columns)),
+            child.index_name(cover.index),
+            listing(&child.column_names(&cover.columns)),
         ),
     };
     let mut cause = format!(
@@ -353,7 +353,7 @@ fn cause(
     if let Some(cover) = partial.filter(|cover| cover.is_whole()) {
         cause += &format!(
             " The new index begins as {} does, so that redundant_index can retire that one where nothing else needs it.",
-            catalog.index_name(child, cover.index)
+            child.index_name(cover.index)
         );
     }
     let columns = &keys[0].child_columns;
@@ -363,7 +363,7 @@ fn cause(
     if let Some(index) = child.indexes.iter().find(has_columns) {
         cause += &format!(
             " {} does not serve: its predicate {} leaves rows out.",
-            catalog.index_name(child, index),
+            child.index_name(index),
             index.predicate.as_deref().unwrap_or_default()
         );
     }
@@ -457,7 +457,9 @@ fn disk(index: Option<Bytes>) -> String {
     match index {
         Some(bytes) => format!("About {bytes} of disk (estimated), and one more index to write on every insert."),
         None => {
-            "One more index to write on every insert; its size is unknown, for the table was never analyzed or you may not read its statistics.".to_string()
+            "One more index to write on every insert; its size is unknown, for the table was never analyzed or you \
+             may not read its statistics."
+                .to_string()
         }
     }
 }

@@ -53,7 +53,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         let columns = index.key_attributes().map(|number| table.column(number).map_or(&expression, |column| &column.name));
         let proposed = namer.index(&table.name, &columns.collect::<Vec<_>>());
         let fits = index.constraint.is_none() && pattern.is_match(proposed.name.raw());
-        let name = catalog.index_name(table, index);
+        let name = table.index_name(index);
         let mut why = "";
         if index.constraint.is_some() {
             why = " It is the index of a constraint, whose name statements may use (ON CONFLICT ON CONSTRAINT): rename that.";

@@ -70,7 +70,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         if !small {
             return None;
         }
-        let name = catalog.index_name(table, index);
+        let name = table.index_name(index);
         let removal = Removal::of(table, index);
         Some(Finding {
             severity: RULE.severity,
@@ -81,7 +81,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
                  index too.",
                 table.name,
                 table.bytes(),
-                catalog.key_listing(table, index),
+                table.key_listing(index),
             ),
             evidence: object! {
                 "table": table.name.to_string(),
@@ -93,7 +93,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             },
             impact: object! { "disk_bytes": change((index.bytes(), "measured"), (0, "estimated")) },
             fix_sql: Some(removal.fix_sql),
-            app_fix: Some(format!("Remove Index({:?}) from the model.", index.name.raw())),
+            app_fix: Some(removal.app_fix),
             risk: format!("Keep it if the table is to grow. {}", removal.risk),
             rollback: removal.rollback,
             verify_sql: Some(removal.verify_sql),

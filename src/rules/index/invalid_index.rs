@@ -87,16 +87,16 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
     let mut findings = Vec::new();
     for (table, index) in catalog.indexes().filter(|(_, index)| !index.is_usable() && !index.may_be_building) {
         // An invalid part is what makes its parent invalid: the parts are reported.
-        let complete = || catalog.partitions(table).all(|partition| part_of(partition, index).is_some());
+        let complete = || catalog.partitions(table).all(|partition| partition.part_of(index).is_some());
         if index.partitioned && !catalog.has_foreign_partitions(table) && complete() {
             continue;
         }
         if is_repaired_with_parent(catalog, table, index) {
             continue;
         }
-        let name = catalog.index_name(table, index);
+        let name = table.index_name(index);
         let twin = valid_twin(table, index);
-        let repair = repair(catalog, &mut namer, table, index);
+        let repair = repair(catalog, &mut namer, table, index, twin);
         findings.push(Finding {
             severity: if index.unique && twin.is_none() && !is_leftover(index) {
                 Severity::critical
@@ -112,13 +112,14 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
                 "unique": index.unique,
                 "valid": index.valid,
                 "ready": index.ready,
-                "valid_twin": twin.map(|twin| catalog.index_name(table, twin).to_string()),
+                "valid_twin": twin.map(|twin| table.index_name(twin).to_string()),
             },
             impact: object! {},
             fix_sql: repair.fix_sql,
             app_fix: None,
             risk: repair.risk,
-            rollback: repair.rollback,
+            // Nobody wants an invalid index back.
+            rollback: Rollback::None,
             verify_sql: Some(repair.verify_sql),
             object: name.to_string(),
         });
@@ -127,25 +128,24 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
 }
 
 /// What to do about one cause.
-pub struct Repair {
+struct Repair {
     why: &'static str,
-    pub cause: String,
-    pub fix_sql: Option<String>,
-    pub risk: String,
-    pub rollback: Rollback,
-    pub verify_sql: String,
+    cause: String,
+    fix_sql: Option<String>,
+    risk: String,
+    verify_sql: String,
 }
 
 /// What makes an invalid index valid, or gets rid of it.
-pub fn repair(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &Index) -> Repair {
-    let name = catalog.index_name(table, index);
-    match valid_twin(table, index) {
+fn repair(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &Index, twin: Option<&Index>) -> Repair {
+    let name = table.index_name(index);
+    match twin {
         _ if index.partitioned && catalog.has_foreign_partitions(table) => never_complete(&name),
         _ if index.partitioned => attach_missing(catalog, namer, table, index, &name),
         _ if index.parent.is_some() || index.constraint.is_some() => rebuild(&name),
-        Some(twin) => superseded(table, index, &name, &catalog.index_name(table, twin)),
+        Some(twin) => superseded(table, index, &name, &table.index_name(twin)),
         None if is_leftover(index) => leftover(table, index, &name),
-        None if index.unique => duplicates_first(catalog, table, index, &name),
+        None if index.unique => duplicates_first(table, index, &name),
         None => rebuild(&name),
     }
 }
@@ -171,26 +171,14 @@ fn is_repaired_with_parent(catalog: &Catalog, table: &Table, index: &Index) -> b
     above.indexes.iter().any(|taker| {
         taker.partitioned
             && !taker.is_usable()
-            && part_of(table, taker).is_none()
+            && table.part_of(taker).is_none()
             && catalog.is_counterpart((above, taker), (table, index))
     })
 }
 
-fn part_of<'a>(partition: &'a Table, index: &Index) -> Option<&'a Index> {
-    partition.indexes.iter().find(|part| part.parent == Some(index.oid))
-}
-
 fn dropping(table: &Table, index: &Index, why: &'static str, cause: String) -> Repair {
     let removal = Removal::of(table, index);
-    Repair {
-        why,
-        cause,
-        fix_sql: Some(removal.fix_sql),
-        risk: removal.risk,
-        // Nobody wants an invalid index back.
-        rollback: Rollback::None,
-        verify_sql: removal.verify_sql,
-    }
+    Repair { why, cause, fix_sql: Some(removal.fix_sql), risk: removal.risk, verify_sql: removal.verify_sql }
 }
 
 fn superseded(table: &Table, index: &Index, name: &QualifiedName, twin: &QualifiedName) -> Repair {
@@ -216,7 +204,6 @@ fn rebuild(name: &QualifiedName) -> Repair {
                second index, and cannot run in a transaction block. If it fails, it leaves another invalid index that ends in \
                _ccnew: drop that."
             .to_string(),
-        rollback: Rollback::None,
         verify_sql: verify_valid(name),
     }
 }
@@ -231,13 +218,12 @@ fn never_complete(name: &QualifiedName) -> Repair {
         ),
         fix_sql: None,
         risk: "CREATE INDEX on a partitioned table blocks writes on its partitions until all are built.".to_string(),
-        rollback: Rollback::None,
         verify_sql: verify_valid(name),
     }
 }
 
-fn duplicates_first(catalog: &Catalog, table: &Table, index: &Index, name: &QualifiedName) -> Repair {
-    let key = catalog.key_listing(table, index);
+fn duplicates_first(table: &Table, index: &Index, name: &QualifiedName) -> Repair {
+    let key = table.key_listing(index);
     // NULLs are equal to each other only where the index says so.
     let not_null = |number| table.column(number).filter(|_| !index.nulls_not_distinct);
     let mut conditions: Vec<_> =
@@ -257,14 +243,13 @@ fn duplicates_first(catalog: &Catalog, table: &Table, index: &Index, name: &Qual
         ),
         fix_sql: None,
         risk: "Until then duplicates can be in the table, whatever the application believes.".to_string(),
-        rollback: Rollback::None,
         verify_sql: verify_valid(name),
     }
 }
 
 /// Creates and attaches what is missing, down the tree.
 fn attach_missing(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &Index, name: &QualifiedName) -> Repair {
-    let missing = catalog.partitions(table).filter(|partition| part_of(partition, index).is_none()).count();
+    let missing = catalog.partitions(table).filter(|partition| partition.part_of(index).is_none()).count();
     let specification = index.specification(table).filter(|_| index.constraint.is_none());
     let fix_sql = specification.map(|specification| {
         let columns = index.key_attributes().filter_map(|number| table.column(number)).map(|c| &c.name).collect();
@@ -289,7 +274,6 @@ fn attach_missing(catalog: &Catalog, namer: &mut Namer, table: &Table, index: &I
         risk: "CONCURRENTLY on each partition: reads and writes go on, outside a transaction block. ATTACH locks the index of the \
                partition exclusively: it waits for what uses that, and new queries on the partition wait behind it."
             .to_string(),
-        rollback: Rollback::None,
         verify_sql: verify_valid(name),
     }
 }

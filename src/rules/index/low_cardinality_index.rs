@@ -1,4 +1,3 @@
-use super::unused_index::observed_days;
 use crate::advice::index_ddl::{NewIndex, Removal, drop_if_valid};
 use crate::db::quote_literal;
 use crate::facts::{Column, Facts, Index, Namer, Statistics, Table, TableKind};
@@ -108,7 +107,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let mut namer = facts.relation_names().namer();
     let (min_rows, max_distinct) = (options.number("min_rows"), options.number("max_distinct"));
     let max_fraction = options.number("max_selective_fraction");
-    let observed = observed_days(facts, options.number("min_statistics_days")).is_ok();
+    let observed = facts.observed_days(options.number("min_statistics_days")).is_ok();
     let mut findings = Vec::new();
     for (table, index) in catalog.indexes() {
         let [key] = index.keys.as_slice() else { continue };
@@ -182,7 +181,7 @@ fn finding(
     namer: &mut Namer,
 ) -> Finding {
     let catalog = facts.catalog();
-    let name = catalog.index_name(table, index);
+    let name = table.index_name(index);
     let bytes = index.bytes();
     let removal = Removal::of(table, index);
     let distinct = statistics.fixed_distinct().unwrap_or_default();

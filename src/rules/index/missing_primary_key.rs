@@ -92,7 +92,7 @@ fn finding(catalog: &Catalog, table: &Table, small: u64) -> Finding {
         Some(index) => format!(
             " Unique index {} on ({}) does, for its columns are not null: it can become the primary key as it is.",
             index.name,
-            catalog.key_listing(table, index)
+            table.key_listing(index)
         ),
         None => format!(
             " No unique index of not-null columns can be promoted, so that no statement is right in every case. If a column \
@@ -101,7 +101,7 @@ fn finding(catalog: &Catalog, table: &Table, small: u64) -> Finding {
             table.name
         ),
     };
-    let fix = promoted.map(|index| promotion(catalog, table, index));
+    let fix = promoted.map(|index| promotion(table, index));
     let (fix_sql, rollback, verify_sql) = match fix {
         Some(fix) => (Some(fix.0), fix.1, Some(fix.2)),
         None => (None, Rollback::None, None),
@@ -116,7 +116,7 @@ fn finding(catalog: &Catalog, table: &Table, small: u64) -> Finding {
             "table_rows": catalog.rows(table),
             "published": table.published,
             "replica_identity": table.replica_identity.to_string(),
-            "unique_index": promoted.map(|index| catalog.index_name(table, index).to_string()),
+            "unique_index": promoted.map(|index| table.index_name(index).to_string()),
         },
         impact: object! {},
         fix_sql,
@@ -135,7 +135,7 @@ fn finding(catalog: &Catalog, table: &Table, small: u64) -> Finding {
     }
 }
 
-fn promotion(catalog: &Catalog, table: &Table, index: &Index) -> (String, Rollback, String) {
+fn promotion(table: &Table, index: &Index) -> (String, Rollback, String) {
     let fix = format!("ALTER TABLE {} ADD PRIMARY KEY USING INDEX {};", table.name, index.name);
     let before = Some(format!("ALTER TABLE {} DROP CONSTRAINT {};", table.name, index.name));
     let identity = || format!("ALTER TABLE {} REPLICA IDENTITY USING INDEX {};", table.name, index.name);
@@ -145,7 +145,7 @@ fn promotion(catalog: &Catalog, table: &Table, index: &Index) -> (String, Rollba
         true => Rollback::None,
         false => Rollback::Recreate { before, index: index.oid, after },
     };
-    (fix, rollback, verify_valid(&catalog.index_name(table, index)))
+    (fix, rollback, verify_valid(&table.index_name(index)))
 }
 
 /// What ADD PRIMARY KEY USING INDEX accepts, without having to set a column NOT NULL.

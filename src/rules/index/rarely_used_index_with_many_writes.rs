@@ -1,4 +1,3 @@
-use super::unused_index::observed_days;
 use crate::advice::index_ddl::Removal;
 use crate::facts::{Facts, Index, Table};
 use crate::finding::{Finding, Severity, change, object};
@@ -74,7 +73,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
-    let days = observed_days(facts, options.number("min_statistics_days"))?;
+    let days = facts.observed_days(options.number("min_statistics_days"))?;
     let catalog = facts.catalog();
     let (min_writes, min_ratio) = (options.number("min_writes"), options.number("min_writes_per_scan"));
     let min_bytes = options.bytes("min_index_bytes");
@@ -95,7 +94,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
 
 fn finding(facts: &Facts, table: &Table, index: &Index, days: f64) -> Finding {
     let catalog = facts.catalog();
-    let name = catalog.index_name(table, index);
+    let name = table.index_name(index);
     let bytes = catalog.index_bytes(table, index);
     let scans = catalog.scans(table, index);
     let writes = catalog.total(table, |leaf| leaf.statistics.index_writes());
@@ -113,7 +112,7 @@ fn finding(facts: &Facts, table: &Table, index: &Index, days: f64) -> Finding {
         ),
         evidence: object! {
             "table": table.name.to_string(),
-            "key": catalog.key_listing(table, index),
+            "key": table.key_listing(index),
             "index_bytes": bytes,
             "index_scans": scans,
             "row_writes": writes,
@@ -124,7 +123,7 @@ fn finding(facts: &Facts, table: &Table, index: &Index, days: f64) -> Finding {
             "disk_bytes": change((bytes, "measured"), (0, "estimated")),
         },
         fix_sql: Some(removal.fix_sql),
-        app_fix: Some(format!("Remove Index({:?}) from the model.", index.name.raw())),
+        app_fix: Some(removal.app_fix),
         risk: format!(
             "The queries behind the scans fall back to another plan: find them first, and look at the replicas. {}",
             removal.risk

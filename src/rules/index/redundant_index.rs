@@ -57,7 +57,8 @@ pub static RULE: Rule = Rule {
         Case {
             name: "the longer one is much larger",
             setup: "create table t (a int, b text); insert into t select g % 10, repeat(md5(g::text), 20) from \
-                    generate_series(1, 5000) g; create index on t (a); create index on t (a, b); select dbre.configure_rule('redundant_index', options => '{\"max_size_ratio\": 5}')",
+                    generate_series(1, 5000) g; create index on t (a); create index on t (a, b); select \
+                    dbre.configure_rule('redundant_index', options => '{\"max_size_ratio\": 5}')",
             finds: 0,
             fix_clears: false,
         },
@@ -71,11 +72,11 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let without_twin = catalog.indexes().filter(|(table, index)| twin_that_stays(table, index).is_none());
     let findings = without_twin.filter_map(|(table, index)| {
         let longer = successor(catalog, table, index, max_ratio)?;
-        let (name, kept) = (catalog.index_name(table, index), catalog.index_name(table, longer));
+        let (name, kept) = (table.index_name(index), table.index_name(longer));
         let bytes = catalog.index_bytes(table, index);
         let kept_bytes = catalog.index_bytes(table, longer);
         let removal = Removal::of(table, index);
-        let (key, longer_key) = (catalog.key_listing(table, index), catalog.key_listing(table, longer));
+        let (key, longer_key) = (table.key_listing(index), table.key_listing(longer));
         Some(Finding {
             severity: RULE.severity,
             weight: bytes.0,

@@ -1,7 +1,7 @@
 use crate::advice::index_ddl::Removal;
 use crate::facts::{Facts, Index, Table};
 use crate::finding::{Finding, Severity, change, object};
-use crate::rule::{Case, Need, OptionSpec, Options, Rule, Skip, Verdict};
+use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::{Bytes, Days};
 
 pub static RULE: Rule = Rule {
@@ -66,7 +66,7 @@ pub static RULE: Rule = Rule {
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let min_days = options.number("min_statistics_days");
-    let days = observed_days(facts, min_days)?;
+    let days = facts.observed_days(min_days)?;
     let catalog = facts.catalog();
     let min_bytes = options.bytes("min_index_bytes");
     let findings = catalog.indexes().filter_map(|(table, index)| {
@@ -81,22 +81,9 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     Ok(findings.collect())
 }
 
-/// For how many days scans have been counted, if that is long enough and they are all there are.
-pub fn observed_days(facts: &Facts, min_days: f64) -> Result<f64, Skip> {
-    let database = &facts.database;
-    if database.in_recovery {
-        return Err(Skip("a standby does not know the scans of its primary: run it there".to_string()));
-    }
-    match database.statistics_days {
-        Some(days) if days >= min_days => Ok(days),
-        Some(days) => Err(Skip(format!("statistics count for {} only; min_statistics_days is {min_days}", Days(days)))),
-        None => Err(Skip("nothing says since when statistics count".to_string())),
-    }
-}
-
 fn finding(facts: &Facts, table: &Table, index: &Index, days: f64) -> Finding {
     let catalog = facts.catalog();
-    let name = catalog.index_name(table, index);
+    let name = table.index_name(index);
     let bytes = catalog.index_bytes(table, index);
     let writes = catalog.total(table, |leaf| leaf.statistics.index_writes());
     let removal = Removal::of(table, index);
@@ -112,7 +99,7 @@ fn finding(facts: &Facts, table: &Table, index: &Index, days: f64) -> Finding {
         ),
         evidence: object! {
             "table": table.name.to_string(),
-            "key": catalog.key_listing(table, index),
+            "key": table.key_listing(index),
             "index_bytes": bytes,
             "index_scans": 0,
             "observed_days": (days * 10.0).round() / 10.0,
@@ -121,7 +108,7 @@ fn finding(facts: &Facts, table: &Table, index: &Index, days: f64) -> Finding {
         },
         impact: object! { "disk_bytes": change((bytes, "measured"), (0, "estimated")) },
         fix_sql: Some(removal.fix_sql),
-        app_fix: Some(format!("Remove Index({:?}) from the model.", index.name.raw())),
+        app_fix: Some(removal.app_fix),
         risk: format!("Check idx_scan in pg_stat_user_indexes on every replica first. {}", removal.risk),
         rollback: removal.rollback,
         verify_sql: Some(removal.verify_sql),

@@ -87,8 +87,8 @@ fn average_width(facts: &Facts, table: &Table, index: &Index) -> Option<f64> {
 
 fn finding(facts: &Facts, table: &Table, index: &Index, bytes: Bytes, too_wide: Option<f64>) -> Finding {
     let catalog = facts.catalog();
-    let name = catalog.index_name(table, index);
-    let key = catalog.key_listing(table, index);
+    let name = table.index_name(index);
+    let key = table.key_listing(index);
     let columns = Count(index.keys.len() as u64).of("key column");
     let what = match too_wide {
         Some(width) => format!("entries of {width:.0} bytes on average"),
