@@ -14,6 +14,17 @@ comment on function dbre.report(text, text[], text[], text[], dbre.severity) is
     'The findings as a report: markdown, brief (at most ten lines) or json';
 comment on function dbre.missing_fk_indexes(text[]) is
     'Foreign keys whose columns no index covers, one row each, with sizes in bytes, the finding and the DDL (fix_sql)';
+comment on function dbre.what_if(text, text[], regclass[], text[], int, text) is
+    'How the planner would plan a query if indexes existed and others did not: cost and plan before and after; nothing is built or executed';
+comment on function dbre.index_advice(text, text, text, text[], text, int, int, float8, boolean, text, text[], interval, text) is
+    'Which indexes a query or a workload would profit from under a size budget, and which a workload does not need, by what-if planning; findings in the order in which their fixes are to be run';
+comment on function dbre.suggest_index(regclass, text[]) is
+    'Which index serves equality conditions on these columns of a table; findings as of dbre.index_advice()';
+comment on function dbre.snapshot_index_advice(text, text, text, text[], text, int, int, float8, boolean, text, text[], interval, text) is
+    'Asks dbre.index_advice() and keeps the answer in dbre.index_advice_snapshots; returns the time that identifies it';
+comment on view dbre.last_index_advice is 'The findings of the last dbre.snapshot_index_advice()';
+comment on function dbre.validate_index(regclass, text[], text) is
+    'For which queries the planner takes an index, their cost with and without it, and their mean time before and since';
 comment on column dbre.rule_settings.rule is 'as in dbre.rules';
 comment on column dbre.suppressions.rule is 'whose findings on matching objects are suppressed';
 comment on column dbre.suppressions.reason is 'why they are accepted';

@@ -7,7 +7,11 @@ begin
     foreach reading in array array[
         'dbre.check(text[], text[], text[], dbre.severity)',
         'dbre.rule_runs(text[], text[], text[])',
-        'dbre.report(text, text[], text[], text[], dbre.severity)'
+        'dbre.report(text, text[], text[], text[], dbre.severity)',
+        'dbre.index_advice(text, text, text, text[], text, int, int, float8, boolean, text, text[], interval, text)',
+        'dbre.suggest_index(regclass, text[])',
+        'dbre.validate_index(regclass, text[], text)',
+        'dbre.what_if(text, text[], regclass[], text[], int, text)'
     ]::regprocedure[] loop
         execute format('alter function %s set jit = off', reading);
         execute format('alter function %s set datestyle = ISO', reading);

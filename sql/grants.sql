@@ -7,7 +7,11 @@ grant execute on function
     dbre.rule_runs(text[], text[], text[]),
     dbre.rules(),
     dbre.report(text, text[], text[], text[], dbre.severity),
-    dbre.missing_fk_indexes(text[])
+    dbre.missing_fk_indexes(text[]),
+    dbre.what_if(text, text[], regclass[], text[], int, text),
+    dbre.index_advice(text, text, text, text[], text, int, int, float8, boolean, text, text[], interval, text),
+    dbre.suggest_index(regclass, text[]),
+    dbre.validate_index(regclass, text[], text)
 to pg_monitor;
-revoke usage on type dbre.severity from public;
-grant usage on type dbre.severity to pg_monitor;
+revoke usage on type dbre.severity, dbre.advice from public;
+grant usage on type dbre.severity, dbre.advice to pg_monitor;

@@ -29,3 +29,12 @@ comment on column dbre.suppressions.until is 'when the finding shows again; null
 
 select pg_catalog.pg_extension_config_dump('dbre.rule_settings', '');
 select pg_catalog.pg_extension_config_dump('dbre.suppressions', '');
+
+create table dbre.index_advice_snapshots (
+    taken_at timestamptz primary key,
+    findings jsonb not null check (jsonb_typeof(findings) = 'array')
+);
+comment on table dbre.index_advice_snapshots is
+    'What dbre.index_advice() answered, the last 20 times that dbre.snapshot_index_advice() asked it';
+comment on column dbre.index_advice_snapshots.findings is 'array of the rows of dbre.index_advice()';
+select pg_catalog.pg_extension_config_dump('dbre.index_advice_snapshots', '');

@@ -122,6 +122,93 @@ pub fn guarded_twice<T>(body: impl Fn() -> T) -> Result<T, Caught> {
     guarded(&body).or_else(|_| guarded(&body))
 }
 
+/// Runs `body` with another search_path. An error must be caught by `guarded` or end the transaction: they restore what was.
+pub fn with_search_path<T>(search_path: &CStr, body: impl FnOnce() -> T) -> T {
+    // SAFETY: the calls pair up as for a function with a SET clause.
+    unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            search_path.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        let result = body();
+        pg_sys::AtEOXact_GUC(false, level);
+        result
+    }
+}
+
+/// Runs `body` with the rights of `role` and its search_path, and with no way back to the caller's: as VACUUM runs what
+/// owners of tables have written. Errors: as for `with_search_path`.
+pub fn as_role<T>(role: u32, search_path: &CStr, body: impl FnOnce() -> T) -> T {
+    let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+    // SAFETY: the calls pair up as in the server's own maintenance commands; a subtransaction that is rolled back undoes them.
+    unsafe {
+        pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);
+        let restricted = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+        pg_sys::SetUserIdAndSecContext(role.into(), context | restricted as i32);
+        let result = with_search_path(search_path, body);
+        pg_sys::SetUserIdAndSecContext(user, context);
+        result
+    }
+}
+
+/// Whose rights are in force.
+pub fn current_role() -> u32 {
+    // SAFETY: reads a variable.
+    unsafe { pg_sys::GetUserId() }.to_u32()
+}
+
+/// The caller could say SET ROLE.
+pub fn may_become(role: u32) -> bool {
+    // SAFETY: catalog lookups.
+    unsafe { pg_sys::member_can_set_role(pg_sys::GetUserId(), role.into()) }
+}
+
+/// A memory context that goes, with all in it, when this is dropped, be it while an error unwinds.
+pub struct Arena(pg_sys::MemoryContext);
+
+impl Arena {
+    pub fn new() -> Arena {
+        // SAFETY: the transaction's own context outlives every call in it.
+        Arena(unsafe {
+            pg_sys::AllocSetContextCreateInternal(
+                pg_sys::TopTransactionContext,
+                c"pg_dbre".as_ptr(),
+                pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
+                pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+            )
+        })
+    }
+
+    /// What the server allocates while `body` runs lives as long as `self`.
+    pub fn enter<T>(&self, body: impl FnOnce() -> T) -> T {
+        struct Back(pg_sys::MemoryContext);
+        impl Drop for Back {
+            fn drop(&mut self) {
+                // SAFETY: the context was current, and whoever made it holds it until we return.
+                unsafe { pg_sys::MemoryContextSwitchTo(self.0) };
+            }
+        }
+        // SAFETY: the context lives as long as `self`.
+        let _back = Back(unsafe { pg_sys::MemoryContextSwitchTo(self.0) });
+        body()
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, not current, for `enter` has switched back.
+        unsafe { pg_sys::MemoryContextDelete(self.0) };
+    }
+}
+
 fn caught(error: CaughtError) -> Caught {
     let report = match &error {
         CaughtError::PostgresError(report)

@@ -23,7 +23,8 @@ impl Selection {
         let among = |names: &Option<Vec<String>>, name: &str| {
             names.as_ref().is_none_or(|names| names.iter().any(|n| n == name))
         };
-        among(&self.categories, rule.category) && among(&self.rules, rule.id)
+        let elsewhere = rule.needs.contains(&Need::IndexAdvice);
+        among(&self.categories, rule.category) && among(&self.rules, rule.id) && (!elsewhere || self.names(rule))
     }
 
     /// A rule named by its id runs even when it is disabled.
@@ -75,22 +76,27 @@ pub enum Status {
 /// Runs the selected rules.
 pub fn run(selection: &Selection) -> Run {
     let settings = facts::rule_settings();
-    let selected: Vec<Plan> =
-        rules::all().filter(|rule| selection.takes(rule)).map(|rule| Plan::of(rule, selection, &settings)).collect();
+    let selected: Vec<Plan> = rules::all()
+        .filter(|rule| selection.takes(rule))
+        .map(|rule| Plan::of(rule, selection, &settings, false))
+        .collect();
     let needs: BTreeSet<Need> = selected
         .iter()
         .filter(|plan| plan.obstacle.is_none())
         .flat_map(|plan| plan.rule.needs.iter().copied())
         .collect();
     let facts = Facts::read(&Vec::from_iter(needs), selection.schemas.as_deref());
-    let mut run = Run { facts, findings: Vec::new(), outcomes: Vec::new(), gaps: Vec::new() };
-    for plan in selected {
-        run.execute(plan, selection.min_severity);
-    }
-    run.add_rollbacks();
-    run.suppress();
+    let mut run = Run::execute_all(selected, facts, selection.min_severity);
     run.findings.sort_by(|a, b| a.urgency().cmp(&b.urgency()));
     run
+}
+
+/// Judges index advice: the rules that need it, on facts that hold it. Findings are in the order of the rules.
+pub fn judge_advice(facts: Facts) -> Run {
+    let settings = facts::rule_settings();
+    let all = Selection { categories: None, rules: None, schemas: None, min_severity: Severity::low };
+    let rules = rules::all().filter(|rule| rule.needs.contains(&Need::IndexAdvice));
+    Run::execute_all(rules.map(|rule| Plan::of(rule, &all, &settings, true)).collect(), facts, Severity::low)
 }
 
 /// How a rule is to be run, or what stands in its way.
@@ -102,7 +108,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(rule: &'static Rule, selection: &Selection, settings: &HashMap<String, RuleSetting>) -> Plan {
+    fn of(rule: &'static Rule, selection: &Selection, settings: &HashMap<String, RuleSetting>, advised: bool) -> Plan {
         let none = RuleSetting::default();
         let setting = settings.get(rule.id).unwrap_or(&none);
         let enabled = setting.enabled.unwrap_or(rule.enabled) || selection.names(rule);
@@ -116,6 +122,10 @@ impl Plan {
                 })),
             ),
         };
+        if rule.needs.contains(&Need::IndexAdvice) && !advised {
+            obstacle =
+                Some(Status::Skipped("it judges what dbre.index_advice() finds, and is run by that".to_string()));
+        }
         if !enabled {
             let by = if rule.enabled { "disabled by dbre.rule_settings" } else { "off by default" };
             obstacle = Some(Status::Skipped(by.to_string()));
@@ -125,6 +135,16 @@ impl Plan {
 }
 
 impl Run {
+    fn execute_all(plans: Vec<Plan>, facts: Facts, min_severity: Severity) -> Run {
+        let mut run = Run { facts, findings: Vec::new(), outcomes: Vec::new(), gaps: Vec::new() };
+        for plan in plans {
+            run.execute(plan, min_severity);
+        }
+        run.add_rollbacks();
+        run.suppress();
+        run
+    }
+
     fn execute(&mut self, plan: Plan, min_severity: Severity) {
         db::check_for_interrupts();
         let rule = plan.rule;

@@ -4,6 +4,7 @@ mod db;
 mod engine;
 mod facts;
 mod finding;
+mod measure;
 mod report;
 mod rule;
 mod rules;
@@ -15,3 +16,8 @@ mod units;
 pub use tests::pg_test;
 
 pgrx::pg_module_magic!(name, version);
+
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    measure::what_if::install_hooks();
+}

@@ -33,6 +33,8 @@ pub enum Need {
     ColumnStatistics,
     RelationNames,
     Workload,
+    /// Not read by `check()`: the search takes its time.
+    IndexAdvice,
 }
 
 impl Need {
@@ -42,6 +44,7 @@ impl Need {
             Need::ColumnStatistics => "column statistics",
             Need::RelationNames => "relation names",
             Need::Workload => "workload (pg_stat_statements, where installed)",
+            Need::IndexAdvice => "index advice (dbre.index_advice())",
         }
     }
 }

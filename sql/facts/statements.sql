@@ -1,8 +1,12 @@
--- The statements of this database that took most time, with the role that ran them and its search_path.
+-- The statements of this database that took most time, $1 at most, with the role that ran them and its search_path.
 -- {schema}: where pg_stat_statements is installed.
 select
     s.query,
+    s.queryid,
     s.calls,
+    s.total_exec_time,
+    s.rows,
+    s.userid,
     pg_catalog.pg_get_userbyid(s.userid)::text,
     coalesce(
         (
@@ -18,5 +22,5 @@ select
 from {schema}.pg_stat_statements s
 where s.dbid = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
     and s.query is not null
-order by s.total_exec_time desc
-limit 1000
+order by s.total_exec_time desc, s.queryid, s.userid
+limit $1

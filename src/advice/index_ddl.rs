@@ -1,6 +1,8 @@
 //! Statements that create and drop indexes while the application runs.
 
+use crate::advice::index_selection::Candidate;
 use crate::db::{check_for_interrupts, quote_literal};
+use crate::facts::query::Part;
 use crate::facts::{Catalog, Index, Name, Namer, QualifiedName, Table, TableKind};
 use crate::finding::Rollback;
 use std::fmt::Write;
@@ -128,6 +130,36 @@ impl NewIndex<'_> {
             let _ = writeln!(sql, "ALTER INDEX {name} ATTACH PARTITION {part};");
         }
     }
+}
+
+/// A candidate of the search from `USING` on, as CREATE INDEX takes it and as the server would print it.
+pub fn specification(candidate: &Candidate, table: &Table) -> String {
+    let name = |number: i16| table.column(number).map_or(String::new(), |column| column.name.to_string());
+    let keys = candidate.keys.iter().map(|key| {
+        let mut text = match &key.part {
+            Part::Column(number) => name(*number),
+            Part::Expression(expression) => format!("({expression})"),
+        };
+        for word in [key.collation.as_ref().map(|collation| format!("COLLATE {collation}")), key.class.clone()] {
+            text.extend(word.map(|word| format!(" {word}")));
+        }
+        text.push_str(match (key.descending, key.nulls_first) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, true) => " DESC",
+            (true, false) => " DESC NULLS LAST",
+        });
+        text
+    });
+    let mut specification = format!("USING {} ({})", candidate.method, keys.collect::<Vec<_>>().join(", "));
+    if !candidate.included.is_empty() {
+        let included: Vec<_> = candidate.included.iter().map(|number| name(*number)).collect();
+        let _ = write!(specification, " INCLUDE ({})", included.join(", "));
+    }
+    if let Some(predicate) = &candidate.predicate {
+        let _ = write!(specification, " WHERE {predicate}");
+    }
+    specification
 }
 
 pub fn drop_index(name: &QualifiedName) -> String {

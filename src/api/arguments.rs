@@ -6,6 +6,7 @@ use crate::finding::{Severity, severity};
 use crate::rule::Rule;
 use crate::rules;
 use pgrx::PgSqlErrorCode;
+use std::ffi::CString;
 
 /// A SQL `text[]`; its elements may be NULL.
 pub type TextArray = Vec<Option<String>>;
@@ -25,7 +26,7 @@ pub fn selection(
             unknown("category", name, valid_categories.iter().copied(), "Categories")
         }),
         rules: names("rules", rules, |name| unknown("rule", name, valid_rules.iter().copied(), "Rules")),
-        schemas: schemas_named(schemas),
+        schemas: names_of_schemas(schemas),
         min_severity: min_severity.unwrap_or_else(|| {
             raise(
                 PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
@@ -43,6 +44,12 @@ pub fn rule(id: &str) -> &'static Rule {
             unknown("rule", id, rules::all().map(|rule| rule.id), "Rules").expect("it is not among the rules");
         raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, refusal.message, refusal.hint)
     })
+}
+
+/// Where unqualified names of texts are looked up; by default the caller's own setting.
+pub fn search_path(given: Option<&str>) -> CString {
+    let path = required("search_path", given, "Leave it out for that of the session.");
+    CString::new(path).unwrap_or_default()
 }
 
 /// The value of an argument that may not be NULL.
@@ -86,7 +93,8 @@ fn names(argument: &str, given: Option<TextArray>, refuse: impl Fn(&str) -> Opti
     Some(names)
 }
 
-fn schemas_named(given: Option<TextArray>) -> Option<Vec<String>> {
+/// The schemas of a `schemas` argument, which exist; None: all.
+pub fn names_of_schemas(given: Option<TextArray>) -> Option<Vec<String>> {
     let names = names("schemas", given, |_| None)?;
     let existing = db::read(include_str!("../../sql/facts/schemas.sql"), &[], |row| row.take::<String>());
     if let Some(missing) = names.iter().find(|name| !existing.contains(name)) {

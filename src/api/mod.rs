@@ -2,11 +2,15 @@
 
 mod arguments;
 mod check;
+mod index_advice;
 mod report;
 mod rules;
 mod settings;
+mod validate_index;
+mod what_if;
 
 pgrx::extension_sql_file!("../../sql/tables.sql", name = "tables", requires = [finding::severity]);
+pgrx::extension_sql_file!("../../sql/types/advice.sql", name = "advice", requires = [finding::severity]);
 pgrx::extension_sql_file!("../../sql/views/findings.sql", name = "findings", requires = [check::check]);
 pgrx::extension_sql_file!("../../sql/views/rules.sql", name = "rules", requires = [rules::rules]);
 pgrx::extension_sql_file!(
@@ -15,12 +19,27 @@ pgrx::extension_sql_file!(
     requires = [check::check]
 );
 pgrx::extension_sql_file!(
+    "../../sql/functions/snapshot_index_advice.sql",
+    name = "snapshot_index_advice",
+    requires = ["tables", index_advice::index_advice]
+);
+pgrx::extension_sql_file!(
+    "../../sql/views/last_index_advice.sql",
+    name = "last_index_advice",
+    requires = ["tables", "advice"]
+);
+pgrx::extension_sql_file!(
     "../../sql/comments.sql",
     name = "comments",
     requires = [
         "findings",
         "rules",
         "missing_fk_indexes",
+        "snapshot_index_advice",
+        "last_index_advice",
+        index_advice::suggest_index,
+        validate_index::validate_index,
+        what_if::what_if,
         check::rule_runs,
         report::report,
         settings::configure_rule,
@@ -32,6 +51,14 @@ pgrx::extension_sql_file!(
 pgrx::extension_sql_file!(
     "../../sql/function_settings.sql",
     name = "function_settings",
-    requires = [check::check, check::rule_runs, report::report]
+    requires = [
+        check::check,
+        check::rule_runs,
+        report::report,
+        index_advice::index_advice,
+        index_advice::suggest_index,
+        validate_index::validate_index,
+        what_if::what_if
+    ]
 );
 pgrx::extension_sql_file!("../../sql/grants.sql", name = "grants", finalize);

@@ -125,6 +125,10 @@ impl Catalog {
         self.tables().flat_map(|table| table.indexes.iter().map(move |index| (table, index)))
     }
 
+    pub fn known(&self, oid: u32) -> Option<&Table> {
+        self.positions.get(&oid).map(|position| &self.tables[*position])
+    }
+
     /// Panics when the OID is not that of a table in the catalog: rules take OIDs from the catalog itself.
     pub fn table(&self, oid: u32) -> &Table {
         &self.tables[self.positions[&oid]]

@@ -5,12 +5,15 @@ mod column_statistics;
 mod database;
 mod files;
 mod foreign_keys;
+mod index_advice;
 mod indexes;
 mod names;
 mod predicate;
+pub mod query;
 mod relation_names;
 mod settings;
 mod statement;
+mod statements;
 mod tables;
 mod workload;
 
@@ -18,12 +21,14 @@ pub use catalog::{Catalog, same_columns};
 pub use column_statistics::{ColumnStatistics, Statistics};
 pub use database::Database;
 pub use foreign_keys::ForeignKey;
+pub use index_advice::{AdvisedQuery, IndexAdvice, NotPlanned, Source, rounded, shortened};
 pub use indexes::{Index, index_definitions};
 pub use names::{Name, QualifiedName};
 pub use relation_names::{Namer, RelationNames};
 pub use settings::{RuleSetting, rule_settings, suppressed};
 #[cfg(any(test, feature = "pg_test"))]
 pub use statement::{TableNames, filters};
+pub use statements::{statements, statements_days};
 pub use tables::{Column, Table, TableKind};
 pub use workload::Workload;
 
@@ -38,6 +43,7 @@ pub struct Facts {
     column_statistics: Option<Result<ColumnStatistics, Caught>>,
     relation_names: Option<Result<RelationNames, Caught>>,
     workload: Option<Result<Workload, Caught>>,
+    index_advice: Option<IndexAdvice>,
 }
 
 impl Facts {
@@ -57,6 +63,7 @@ impl Facts {
             column_statistics: needed(Need::ColumnStatistics).then(|| guarded_twice(ColumnStatistics::read)),
             relation_names: needed(Need::RelationNames).then(|| guarded_twice(RelationNames::read)),
             workload,
+            index_advice: None,
             database,
         }
     }
@@ -77,6 +84,15 @@ impl Facts {
         available(&self.workload, Need::Workload)
     }
 
+    pub fn index_advice(&self) -> &IndexAdvice {
+        self.index_advice.as_ref().expect("advice is asked for before it is judged")
+    }
+
+    /// Adds what a search with the catalog has found.
+    pub fn advise(&mut self, search: impl FnOnce(&Database, &Catalog) -> IndexAdvice) {
+        self.index_advice = Some(search(&self.database, self.catalog()));
+    }
+
     /// Why a need could not be read, if so.
     pub fn failure(&self, need: Need) -> Option<&Caught> {
         match need {
@@ -84,6 +100,7 @@ impl Facts {
             Need::ColumnStatistics => self.column_statistics.as_ref()?.as_ref().err(),
             Need::RelationNames => self.relation_names.as_ref()?.as_ref().err(),
             Need::Workload => self.workload.as_ref()?.as_ref().err(),
+            Need::IndexAdvice => None,
         }
     }
 

@@ -131,6 +131,10 @@ impl Table {
         QualifiedName { schema: self.name.schema.clone(), name: index.name.clone() }
     }
 
+    pub fn index(&self, oid: u32) -> Option<&Index> {
+        self.indexes.iter().find(|index| index.oid == oid)
+    }
+
     /// The index of this partition that is attached to `index` of the table above.
     pub fn part_of(&self, index: &Index) -> Option<&Index> {
         self.indexes.iter().find(|part| part.parent == Some(index.oid))

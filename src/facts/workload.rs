@@ -1,9 +1,9 @@
 //! Which columns the statements in pg_stat_statements filter by.
 
 use super::statement::{self, Filter, TableNames};
+use super::statements::{Statement, statements};
 use super::{Catalog, Database, Table};
-use crate::db::{self, guarded};
-use pgrx::PgMemoryContexts;
+use crate::db::{self, Arena, guarded};
 use std::collections::HashMap;
 use std::ffi::CString;
 
@@ -24,30 +24,17 @@ pub struct FilterColumn {
     pub calls: u64,
 }
 
-/// The extension is installed, but its library is not preloaded.
-const NOT_PRELOADED: &str = "55000";
+/// Statements that are looked at.
+const STATEMENTS: u32 = 1000;
 
 impl Workload {
     pub fn read(database: &Database, catalog: &Catalog) -> Workload {
-        let Some(schema) = database.extension_schema("pg_stat_statements") else { return Workload::default() };
-        let sql = include_str!("../../sql/facts/statements.sql").replace("{schema}", &schema.to_string());
-        let statements = guarded(|| {
-            db::read(&sql, &[], |row| {
-                let (text, calls) = (row.take::<String>(), row.take::<i64>() as u64);
-                let (role, search_path) = (row.take::<String>(), row.take::<String>());
-                (text, calls, schemas(&search_path, &role))
-            })
-        });
-        let statements = match statements {
-            Ok(statements) => statements,
-            Err(error) if error.sqlstate == NOT_PRELOADED => return Workload::default(),
-            Err(error) => panic!("{}", error.message),
-        };
+        let Some(statements) = statements(database, STATEMENTS) else { return Workload::default() };
         let mut workload = Workload { known: true, ..Workload::default() };
         let names = TableNames::of(catalog);
-        for (text, calls, search_path) in statements {
+        for Statement { text, calls, search_path, role_name, .. } in statements {
             db::check_for_interrupts();
-            match parse(text, &names, &search_path) {
+            match parse(text, &names, &schemas(&search_path, &role_name)) {
                 Some(filters) => workload.add(filters, calls),
                 None => workload.not_parsed += 1,
             }
@@ -77,14 +64,7 @@ impl Workload {
 /// None: it is not one query, or the server's parser rejects it.
 fn parse(text: String, names: &TableNames, search_path: &[String]) -> Option<Vec<Filter>> {
     let text = CString::new(text).ok()?;
-    guarded(|| {
-        // SAFETY: nothing that is allocated in there is used after it.
-        unsafe {
-            PgMemoryContexts::new("pg_dbre statement").switch_to(|_| statement::filters(&text, names, search_path))
-        }
-    })
-    .ok()
-    .flatten()
+    guarded(|| Arena::new().enter(|| statement::filters(&text, names, search_path))).ok().flatten()
 }
 
 /// The schemas of a search_path, as the setting is written: identifiers, quoted or not, with commas between.

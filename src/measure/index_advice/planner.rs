@@ -1,0 +1,130 @@
+//! The server's planner behind the search.
+
+use super::source::SourcedQuery;
+use super::writes::Writes;
+use crate::advice::index_ddl;
+use crate::advice::index_selection::{Candidate, Hypothetical, Planned, Planner};
+use crate::db::{self, as_role, guarded};
+use crate::facts::Catalog;
+use crate::facts::query::{Part, QueryShape};
+use crate::measure::what_if::WhatIf;
+use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
+use std::time::Instant;
+
+/// Candidates' texts were printed in it.
+const PRINTED_IN: &CStr = c"pg_catalog, dbre, pg_temp";
+
+pub struct Advisor<'a> {
+    catalog: &'a Catalog,
+    queries: &'a [SourcedQuery],
+    what_if: WhatIf,
+    writes: Writes,
+    deadline: Instant,
+    /// Whose text an expression or predicate is.
+    authors: HashMap<String, u32>,
+    /// More than one role has queries in the workload.
+    several_roles: bool,
+    /// Attached indexes of partitions, with the index they are attached to.
+    parents: HashMap<u32, u32>,
+}
+
+impl<'a> Advisor<'a> {
+    pub fn new(catalog: &'a Catalog, queries: &'a [SourcedQuery], writes: Writes, deadline: Instant) -> Advisor<'a> {
+        let mut authors = HashMap::new();
+        for query in queries {
+            for text in texts(&query.shape) {
+                authors.entry(text.to_string()).or_insert(query.role);
+            }
+        }
+        let parents = catalog.all_tables().flat_map(|table| &table.indexes);
+        Advisor {
+            catalog,
+            queries,
+            what_if: WhatIf::new(),
+            writes,
+            deadline,
+            authors,
+            several_roles: queries.iter().map(|query| query.role).collect::<HashSet<_>>().len() > 1,
+            parents: parents.filter_map(|index| Some((index.oid, index.parent?))).collect(),
+        }
+    }
+
+    /// The role with whose rights the candidate is analyzed: nothing in it is another's.
+    fn author(&self, candidate: &Candidate) -> Option<u32> {
+        let expressions = candidate.keys.iter().filter_map(|key| match &key.part {
+            Part::Expression(text) => Some(text),
+            Part::Column(_) => None,
+        });
+        let mut author = None;
+        for text in expressions.chain(&candidate.predicate) {
+            // A merged predicate is nobody's alone.
+            let role = *self.authors.get(text)?;
+            if author.is_some_and(|known| known != role) {
+                return None;
+            }
+            author = Some(role);
+        }
+        Some(author.unwrap_or_else(db::current_role))
+    }
+
+    fn top(&self, mut index: u32) -> u32 {
+        while let Some(parent) = self.parents.get(&index) {
+            index = *parent;
+        }
+        index
+    }
+}
+
+impl Planner for Advisor<'_> {
+    fn hypothesize(&mut self, candidate: &Candidate) -> Option<Hypothetical> {
+        db::check_for_interrupts();
+        let table = self.catalog.known(candidate.table)?;
+        let role = self.author(candidate)?;
+        let statement = format!("CREATE INDEX ON {} {}", table.name, index_ddl::specification(candidate, table));
+        let id = guarded(|| as_role(role, PRINTED_IN, || self.what_if.add("candidate", &statement))).ok()?;
+        let index = self.what_if.index(id);
+        // Planning with it runs its functions, with the rights of whoever's query is planned.
+        if self.several_roles && !index.calls_only_superusers_functions() {
+            return None;
+        }
+        let write_cost = self.writes.cost(table, candidate, index);
+        Some(Hypothetical { id, bytes: index.bytes.0, write_cost })
+    }
+
+    fn plan(&mut self, query: usize, created: &[usize], hidden: &[u32]) -> Option<Planned> {
+        let query = &self.queries[query];
+        let parts = self.parents.keys().filter(|part| hidden.contains(&self.top(**part)));
+        let hidden: Vec<u32> = match hidden.is_empty() {
+            true => Vec::new(),
+            false => hidden.iter().chain(parts).copied().collect(),
+        };
+        let planned = guarded(|| {
+            as_role(query.role, &query.search_path, || self.what_if.plan(&query.query, query.values, created, &hidden))
+        })
+        .ok()?;
+        let mut existing_used: Vec<u32> = planned.existing.iter().map(|index| self.top(*index)).collect();
+        existing_used.sort_unstable();
+        existing_used.dedup();
+        Some(Planned { cost: planned.cost, used: planned.created, existing_used })
+    }
+
+    fn time_is_up(&self) -> bool {
+        db::check_for_interrupts();
+        Instant::now() > self.deadline
+    }
+}
+
+/// Expressions and predicates that candidates are made of.
+fn texts(shape: &QueryShape) -> impl Iterator<Item = &str> {
+    let expression = |part| match part {
+        &Part::Expression(ref text) => Some(text.as_str()),
+        &Part::Column(_) => None,
+    };
+    shape.references.iter().flat_map(move |reference| {
+        let conditions = reference.conditions.iter().filter_map(move |condition| expression(&condition.part));
+        let orders = reference.orders.iter().flat_map(|order| &order.keys);
+        let orders = orders.filter_map(move |key| expression(&key.part));
+        conditions.chain(orders).chain(reference.predicates.iter().map(String::as_str))
+    })
+}

@@ -1,0 +1,242 @@
+//! Where the queries come from, and what each counts.
+
+use super::Request;
+use crate::db::{self, as_role, guarded, raise, with_search_path};
+use crate::facts::query::QueryShape;
+use crate::facts::{Database, NotPlanned, Source, statements};
+use crate::measure::query::{Bound, Query, Value, representative};
+use crate::measure::what_if::WhatIf;
+use pgrx::PgSqlErrorCode;
+use std::ffi::{CStr, CString};
+use std::time::Instant;
+
+#[derive(Clone, Debug)]
+pub enum Origin<'a> {
+    Statements,
+    /// A table or a query that gives query, calls and mean_ms; the text is a query.
+    Query(String),
+    Texts(Vec<&'a str>),
+}
+
+impl Origin<'_> {
+    pub fn source(&self) -> Source {
+        match self {
+            Origin::Statements => Source::Statements,
+            Origin::Query(_) => Source::Table,
+            Origin::Texts(_) => Source::Texts,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    TotalTime,
+    Calls,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameters {
+    Sampled,
+    Generic,
+}
+
+/// Sets of parameter values of which the one is taken whose planned rows are nearest to the measured.
+const SETS: usize = 3;
+
+/// A query that was planned as it is.
+pub struct Sourced {
+    pub queries: Vec<SourcedQuery>,
+    pub not_planned: Vec<NotPlanned>,
+    pub left_out: u64,
+    /// Time did not suffice for all.
+    pub cut_off: bool,
+}
+
+pub struct SourcedQuery {
+    pub query_id: Option<i64>,
+    pub text: String,
+    pub calls: f64,
+    pub mean_ms: Option<f64>,
+    pub rows_per_call: Option<f64>,
+    /// Planned as it is, unweighted.
+    pub cost: f64,
+    pub weight: f64,
+    pub shape: QueryShape,
+    pub query: Query,
+    pub values: Bound,
+    /// Whose rights and search_path give the text its meaning.
+    pub role: u32,
+    pub search_path: CString,
+}
+
+struct Text {
+    query_id: Option<i64>,
+    text: String,
+    calls: f64,
+    mean_ms: Option<f64>,
+    rows_per_call: Option<f64>,
+    role: u32,
+    search_path: CString,
+}
+
+/// SQLSTATE of a statement that is not one plannable query.
+const NOT_A_QUERY: &str = "0A000";
+
+pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
+    let mut sourced = Sourced { queries: Vec::new(), not_planned: Vec::new(), left_out: 0, cut_off: false };
+    let texts = texts(request, database);
+    let single = texts.len() == 1 && matches!(request.origin, Origin::Texts(_));
+    for text in texts {
+        db::check_for_interrupts();
+        if Instant::now() > until {
+            sourced.cut_off = true;
+            break;
+        }
+        // Of a single query the caller wants to see the server's own error.
+        let analyzed = match single {
+            true => Ok(analyze(&text, request.parameters)),
+            false => guarded(|| analyze(&text, request.parameters)),
+        };
+        match analyzed {
+            Ok((query, shape, _, _)) if shape.references.is_empty() && shape.write.is_none() => {
+                drop(query);
+                sourced.left_out += 1;
+            }
+            Ok((query, shape, values, cost)) => sourced.queries.push(SourcedQuery {
+                query_id: text.query_id,
+                calls: text.calls,
+                mean_ms: text.mean_ms,
+                rows_per_call: text.rows_per_call,
+                cost,
+                weight: 0.0,
+                shape,
+                query,
+                values,
+                role: text.role,
+                search_path: text.search_path,
+                text: text.text,
+            }),
+            Err(caught) if caught.sqlstate == NOT_A_QUERY => sourced.left_out += 1,
+            Err(why) => sourced.not_planned.push(NotPlanned {
+                query_id: text.query_id,
+                text: text.text,
+                calls: text.calls,
+                why,
+            }),
+        }
+    }
+    for query in &mut sourced.queries {
+        query.weight = match (request.weigh_by, query.mean_ms) {
+            (Weight::TotalTime, Some(mean_ms)) => query.calls * mean_ms / query.cost.max(0.01),
+            _ => query.calls,
+        };
+    }
+    sourced
+}
+
+fn analyze(text: &Text, parameters: Parameters) -> (Query, QueryShape, Bound, f64) {
+    if !db::may_become(text.role) {
+        raise(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "it is planned with the rights of the role that ran it, which the caller may not become",
+            "GRANT the role to the caller, or call as a superuser.",
+        )
+    }
+    let query = as_role(text.role, &text.search_path, || Query::analyze("query", &text.text));
+    let shape = query.shape();
+    let planner = WhatIf::new();
+    let plan = |values: Bound| as_role(text.role, &text.search_path, || planner.plan(&query, values, &[], &[]));
+    let sets = match parameters {
+        Parameters::Sampled if query.parameters() > 0 => sample(text.role, &query, &shape),
+        _ => Vec::new(),
+    };
+    // How far a plan's rows are from those measured; without a measurement the first set is as good as any.
+    let distance = |rows: f64| match text.rows_per_call {
+        Some(measured) => ((rows + 1.0) / (measured + 1.0)).ln().abs(),
+        None => 0.0,
+    };
+    let mut best = None;
+    for set in sets {
+        let values = as_role(text.role, &text.search_path, || query.bind(&set));
+        let planned = plan(values);
+        let found = distance(planned.rows);
+        if best.is_none_or(|(_, _, least)| found < least) {
+            best = Some((values, planned.cost, found));
+        }
+    }
+    let (values, cost) = match best {
+        Some((values, cost, _)) => (values, cost),
+        None => (Bound::GENERIC, plan(Bound::GENERIC).cost),
+    };
+    (query, shape, values, cost)
+}
+
+fn sample(role: u32, query: &Query, shape: &QueryShape) -> Vec<Vec<Value>> {
+    // What the role may not see it is not shown.
+    as_role(role, c"pg_catalog, pg_temp", || representative(&shape.parameters, query.parameters(), SETS))
+}
+
+fn texts(request: &Request, database: &Database) -> Vec<Text> {
+    let caller = db::current_role();
+    let of_caller = |text: String, calls: f64, mean_ms: Option<f64>| Text {
+        query_id: None,
+        text,
+        calls,
+        mean_ms,
+        rows_per_call: None,
+        role: caller,
+        search_path: request.search_path.to_owned(),
+    };
+    match &request.origin {
+        Origin::Texts(texts) => texts.iter().map(|text| of_caller(text.to_string(), 1.0, None)).collect(),
+        Origin::Query(sql) => table(sql, request.search_path, request.max_queries)
+            .into_iter()
+            .map(|(text, calls, mean_ms)| of_caller(text, calls, mean_ms))
+            .collect(),
+        Origin::Statements => {
+            let Some(statements) = statements(database, request.max_queries) else {
+                raise(
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "there is no workload: pg_stat_statements is not installed in this database, or not preloaded",
+                    "Set shared_preload_libraries = 'pg_stat_statements', restart, CREATE EXTENSION pg_stat_statements; or pass \
+                     queries => ARRAY['SELECT …'], or workload => the name of a table with the columns query, calls, mean_ms.",
+                )
+            };
+            statements
+                .into_iter()
+                .filter(|statement| statement.calls > 0)
+                .map(|statement| Text {
+                    query_id: Some(statement.query_id),
+                    calls: statement.calls as f64,
+                    mean_ms: Some(statement.total_ms / statement.calls as f64),
+                    rows_per_call: Some(statement.rows as f64 / statement.calls as f64),
+                    role: statement.role,
+                    search_path: schemas(&statement.search_path),
+                    text: statement.text,
+                })
+                .collect()
+        }
+    }
+}
+
+fn schemas(setting: &str) -> CString {
+    CString::new(setting).expect("settings hold no zero byte")
+}
+
+/// The rows of a table or query of the caller's.
+fn table(sql: &str, search_path: &CStr, limit: u32) -> Vec<(String, f64, Option<f64>)> {
+    let wrapped = format!(
+        "select w.query::text, w.calls::float8, w.mean_ms::float8 from ({sql}) w where w.query is not null \
+         order by w.calls::float8 * coalesce(w.mean_ms::float8, 1) desc nulls last, w.query::text limit $1"
+    );
+    let rows = with_search_path(search_path, || {
+        // Text that is more than one query is refused before it is made part of one.
+        Query::analyze("workload", sql);
+        db::read(&wrapped, &[i64::from(limit).into()], |row| {
+            (row.take::<String>(), row.take_option::<f64>(), row.take_option::<f64>())
+        })
+    });
+    rows.into_iter()
+        .map(|(text, calls, mean_ms)| (text, calls.filter(|calls| *calls > 0.0).unwrap_or(1.0), mean_ms))
+        .collect()
+}

@@ -1,0 +1,262 @@
+//! A statement's text, analyzed by the server against the live catalogs: names, types and views are exact.
+//!
+//! Analysis and planning run code: input functions of types, immutable functions of constants, CHECKs of domains. Text of
+//! another role is analyzed with that role's rights, never the caller's (`db::as_role`).
+
+mod bindings;
+mod conditions;
+mod expressions;
+mod orders;
+mod parameters;
+mod patterns;
+mod reading;
+mod shape;
+mod ways;
+
+pub use parameters::representative;
+
+use super::server;
+use crate::db::{Arena, raise};
+use crate::facts::query::{QueryShape, Write};
+use pgrx::pg_sys::{self, NodeTag};
+use pgrx::{PgList, PgSqlErrorCode};
+use reading::{RawWrite, reading_part};
+use std::ffi::{CStr, CString};
+use std::ptr::null_mut;
+
+/// One SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES, ready to be planned. It holds ACCESS SHARE on its tables until the
+/// transaction ends.
+pub struct Query {
+    /// The reading part, analyzed and rewritten; None when there is none.
+    tree: Option<*mut pg_sys::Query>,
+    text: CString,
+    /// Of `$1` and so on.
+    parameter_types: Vec<pg_sys::Oid>,
+    write: Option<Write>,
+    /// Where `tree` and the values bound to it live.
+    arena: Arena,
+}
+
+/// The value of a parameter, printed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Value {
+    Unknown,
+    Null,
+    Text(String),
+}
+
+impl Value {
+    /// None where it is unknown or NULL.
+    pub fn into_text(self) -> Option<String> {
+        match self {
+            Value::Text(text) => Some(text),
+            Value::Unknown | Value::Null => None,
+        }
+    }
+}
+
+/// Values for all parameters of one query, as the planner takes them.
+#[derive(Clone, Copy)]
+pub struct Bound(pg_sys::ParamListInfo);
+
+impl Bound {
+    /// No values: a generic plan.
+    pub const GENERIC: Bound = Bound(null_mut());
+}
+
+impl Query {
+    /// Raises the server's error when the text is wrong, and one of ours when it is not one plannable statement. `argument`
+    /// is what the message calls the text.
+    pub fn analyze(argument: &str, text: &str) -> Query {
+        let text = typed_parameters(text);
+        let Ok(text) = CString::new(text) else {
+            raise(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("argument {argument} holds a zero byte"),
+                "SQL text has none.",
+            )
+        };
+        let mut query = Query { tree: None, text, parameter_types: Vec::new(), write: None, arena: Arena::new() };
+        // SAFETY: what the parser allocates goes with the arena; the finished tree is copied out of it first.
+        Arena::new().enter(|| unsafe { query.read(argument) });
+        query
+    }
+
+    unsafe fn read(&mut self, argument: &str) {
+        // SAFETY: the trees are the server's own, in the current memory context; the copy is in `self.arena`.
+        unsafe {
+            let statement = only_statement(argument, &self.text);
+            let (select, write) = reading_part((*statement).stmt);
+            self.write = write.and_then(|write| resolve(&write));
+            let Some(select) = select else { return };
+            (*statement).stmt = select;
+            let state = pg_sys::make_parsestate(null_mut());
+            (*state).p_sourcetext = self.text.as_ptr();
+            let (mut types, mut number) = (null_mut(), 0);
+            server::setup_parse_variable_parameters(state, &raw mut types, &raw mut number);
+            let analyzed = pg_sys::transformTopLevelStmt(state, statement);
+            server::check_variable_parameters(state, analyzed);
+            self.parameter_types = (0..number as usize).map(|position| *types.add(position)).collect();
+            pg_sys::free_parsestate(state);
+            let rewritten = PgList::<pg_sys::Query>::from_pg(pg_sys::pg_rewrite_query(analyzed));
+            let tree = rewritten.get_ptr(0).expect("a SELECT is rewritten to one");
+            self.tree = Some(self.arena.enter(|| pg_sys::copyObjectImpl(tree.cast()).cast()));
+        }
+    }
+
+    pub fn shape(&self) -> QueryShape {
+        // SAFETY: the tree is analyzed and rewritten, and a SELECT.
+        let shape = self.tree.map(|tree| unsafe { shape::shape(tree) }).unwrap_or_default();
+        QueryShape { write: self.write.clone(), ..shape }
+    }
+
+    pub fn text(&self) -> &CStr {
+        &self.text
+    }
+
+    pub fn parameters(&self) -> usize {
+        self.parameter_types.len()
+    }
+
+    /// A copy of the tree in the current memory context, for the planner changes what it plans.
+    pub(super) unsafe fn tree(&self) -> Option<*mut pg_sys::Query> {
+        // SAFETY: the tree lives as long as `self`.
+        self.tree.map(|tree| unsafe { pg_sys::copyObjectImpl(tree.cast()).cast() })
+    }
+
+    /// Parallel plans are considered, as they are for statements that only read.
+    pub(super) fn cursor_options(&self) -> i32 {
+        if self.write.is_none() { pg_sys::CURSOR_OPT_PARALLEL_OK as i32 } else { 0 }
+    }
+
+    /// Values for the first parameters, the others unknown. Raises the error of a type's input function.
+    pub fn bind(&self, values: &[Value]) -> Bound {
+        let types = &self.parameter_types;
+        // SAFETY: the list has room for all parameters; list and values live as long as `self`.
+        unsafe {
+            self.arena.enter(|| {
+                let list = pg_sys::makeParamList(types.len() as i32);
+                let slots = (*list).params.as_mut_slice(types.len());
+                for (position, (slot, oid)) in slots.iter_mut().zip(types).enumerate() {
+                    *slot = pg_sys::ParamExternData { isnull: true, ptype: *oid, ..Default::default() };
+                    match values.get(position) {
+                        None | Some(Value::Unknown) => continue,
+                        Some(Value::Null) => {}
+                        Some(Value::Text(text)) => {
+                            slot.value = input(*oid, text);
+                            slot.isnull = false;
+                        }
+                    }
+                    slot.pflags = pg_sys::PARAM_FLAG_CONST as u16;
+                }
+                Bound(list)
+            })
+        }
+    }
+}
+
+impl Bound {
+    pub(super) fn list(self) -> pg_sys::ParamListInfo {
+        self.0
+    }
+}
+
+unsafe fn input(oid: pg_sys::Oid, text: &str) -> pg_sys::Datum {
+    let text = CString::new(text).expect("SQL values hold no zero byte");
+    let (mut function, mut argument) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+    // SAFETY: an input function takes a C string, its type parameter and a type modifier.
+    unsafe {
+        pg_sys::getTypeInputInfo(oid, &raw mut function, &raw mut argument);
+        pg_sys::OidInputFunctionCall(function, text.as_ptr().cast_mut(), argument, -1)
+    }
+}
+
+/// The parse tree of the only statement of `text`; an error when there is none, or several, or one that is not planned.
+unsafe fn only_statement(argument: &str, text: &CStr) -> *mut pg_sys::RawStmt {
+    let refuse = |what: String| -> ! {
+        raise(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            format!("argument {argument} {what}"),
+            "Pass one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES.",
+        )
+    };
+    // SAFETY: the tree is the server's own, in the current memory context; nodes are cast after a look at their tags.
+    unsafe {
+        let statements = pg_sys::raw_parser(text.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
+        let statements = PgList::<pg_sys::RawStmt>::from_pg(statements);
+        let statement = match statements.len() {
+            1 => statements.get_ptr(0).expect("there is one"),
+            0 => refuse("holds no statement".to_string()),
+            several => refuse(format!("holds {several} statements")),
+        };
+        let node = (*statement).stmt;
+        match (*node).type_ {
+            NodeTag::T_SelectStmt if into(node.cast()) => refuse("is a SELECT INTO, which creates a table".to_string()),
+            NodeTag::T_SelectStmt
+            | NodeTag::T_InsertStmt
+            | NodeTag::T_UpdateStmt
+            | NodeTag::T_DeleteStmt
+            | NodeTag::T_MergeStmt => statement,
+            _ => {
+                let name = CStr::from_ptr(pg_sys::GetCommandTagName(pg_sys::CreateCommandTag(node)));
+                refuse(format!("is a {} statement, which has no plan", name.to_string_lossy()))
+            }
+        }
+    }
+}
+
+/// SELECT … INTO; in a set operation it is the first SELECT that says so.
+unsafe fn into(select: *mut pg_sys::SelectStmt) -> bool {
+    // SAFETY: arms of a set operation are SelectStmts.
+    unsafe { !select.is_null() && (!(*select).intoClause.is_null() || into((*select).larg)) }
+}
+
+/// None: there is no such table, which the analysis will say.
+unsafe fn resolve(write: &RawWrite) -> Option<Write> {
+    // SAFETY: the RangeVar is of the parse tree; nothing is locked.
+    unsafe {
+        let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
+        let table = pg_sys::RangeVarGetRelidExtended(write.relation, 0, missing_ok, None, null_mut());
+        if table == pg_sys::InvalidOid {
+            return None;
+        }
+        let sets = write.sets.iter().flat_map(|list| {
+            let targets = PgList::<pg_sys::ResTarget>::from_pg(*list);
+            targets.iter_ptr().map(|target| (*target).name).collect::<Vec<_>>()
+        });
+        let mut columns: Vec<i16> =
+            sets.map(|name| pg_sys::get_attnum(table, name)).filter(|number| *number > 0).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        Some(Write { table: table.to_u32(), kind: write.kind, columns })
+    }
+}
+
+/// pg_stat_statements writes `interval '1 day'` as `interval $1`, which is no SQL: it becomes `$1::interval`.
+fn typed_parameters(text: &str) -> String {
+    const TYPED: &str = r"(?i)\b(interval|date|time|timetz|timestamp|timestamptz)((?:\s*\(\s*\d+\s*\))?(?:\s+with(?:out)?\s+time\s+zone)?)\s+(\$\d+)(?:\s+(?:year|month|day|hour|minute|second)(?:\s+to\s+(?:month|hour|minute|second))?\b)?";
+    if !text.contains('$') {
+        return text.to_string();
+    }
+    let typed = regex_lite::Regex::new(TYPED).expect("a constant");
+    typed.replace_all(text, "($3::$1$2)").into_owned()
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::typed_parameters;
+
+    #[test]
+    fn parameters_behind_a_type_become_casts() {
+        let cases = [
+            ("select now() - interval $1", "select now() - ($1::interval)"),
+            ("d < date $1 + interval $2 year and", "d < ($1::date) + ($2::interval) and"),
+            ("t > TIMESTAMP (3) with time zone $3", "t > ($3::TIMESTAMP (3) with time zone)"),
+            ("select date, update_date $1", "select date, update_date $1"),
+            ("select a from t where date = $1", "select a from t where date = $1"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(typed_parameters(text), expected);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Functions of the server that pgrx does not bind.
+
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
+use pgrx::pg_sys::{IndexStmt, LOCKMODE, List, Oid, ParseState, Query};
+use std::ffi::{c_char, c_int};
+
+/// Declares C functions; errors that they raise unwind as those of pgrx's own bindings do.
+macro_rules! server {
+    ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// SAFETY: as the C function's.
+        pub unsafe fn $name($($argument: $type),*) $(-> $result)? {
+            unsafe extern "C-unwind" {
+                fn $name($($argument: $type),*) $(-> $result)?;
+            }
+            // SAFETY: the caller vouches for the arguments.
+            unsafe { pg_guard_ffi_boundary(|| $name($($argument),*)) }
+        }
+    )*};
+}
+
+server! {
+    /// parser/parse_param.h: `$1` of any number; their types are found while the statement is analyzed.
+    fn setup_parse_variable_parameters(state: *mut ParseState, types: *mut *mut Oid, number: *mut c_int);
+    /// parser/parse_param.h
+    fn check_variable_parameters(state: *mut ParseState, query: *mut Query);
+    /// parser/parse_utilcmd.h
+    fn transformIndexStmt(relation: Oid, statement: *mut IndexStmt, text: *const c_char) -> *mut IndexStmt;
+    /// catalog/partition.h
+    fn get_partition_ancestors(relation: Oid) -> *mut List;
+    /// catalog/pg_inherits.h
+    fn find_all_inheritors(parent: Oid, lock: LOCKMODE, parents: *mut *mut List) -> *mut List;
+}

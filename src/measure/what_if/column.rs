@@ -1,0 +1,208 @@
+//! What is known of one column of a hypothetical index.
+
+use super::definition::Column;
+use crate::advice::index_size::{Elements, KeyColumn, packed};
+use pgrx::pg_sys::{self, Oid};
+
+/// Distinct values the planner assumes where it knows nothing.
+const UNKNOWN_DISTINCT: f64 = 200.0;
+/// Support functions, by their numbers in the access methods' documentation.
+const BTREE_EQUAL_IMAGE: i16 = 4;
+const GIST_COMPRESS: i16 = 3;
+const GIST_FETCH: i16 = 9;
+const VALUES: u32 = pg_sys::ATTSTATSSLOT_VALUES;
+const NUMBERS: u32 = pg_sys::ATTSTATSSLOT_NUMBERS;
+const BOTH: u32 = VALUES | NUMBERS;
+
+/// An index-only scan can return the key: always from a btree, from GiST where the operator class fetches or does not
+/// compress. Of SP-GiST nothing is said before the index exists: no.
+pub fn is_returned(method: &str, family: Oid, class_type: Oid) -> bool {
+    // SAFETY: catalog lookups.
+    let has =
+        |number| unsafe { pg_sys::get_opfamily_proc(family, class_type, class_type, number) } != pg_sys::InvalidOid;
+    match method {
+        "btree" => true,
+        "gist" => has(GIST_FETCH) || !has(GIST_COMPRESS),
+        _ => false,
+    }
+}
+
+/// `attribute` of `relation` with its statistics; None: an expression, of which the type alone is known.
+pub fn size_column(method: &str, column: &Column, relation: Oid, attribute: Option<i16>, rows: f64) -> KeyColumn {
+    let (mut length, mut by_value, mut alignment) = (0, false, 0);
+    // SAFETY: the type exists: a column of a locked table has it.
+    let width = unsafe {
+        pg_sys::get_typlenbyvalalign(column.type_oid, &raw mut length, &raw mut by_value, &raw mut alignment);
+        pg_sys::get_typavgwidth(column.type_oid, column.type_modifier)
+    };
+    let mut size = KeyColumn {
+        type_length: length,
+        alignment: match alignment as u8 {
+            b'c' => 1.0,
+            b's' => 2.0,
+            b'i' => 4.0,
+            _ => 8.0,
+        },
+        average_width: f64::from(width),
+        distinct: UNKNOWN_DISTINCT.min(rows),
+        deduplicates: method == "btree" && deduplicates(column),
+        class: class_name(column.class),
+        // The modifier of a vector or bit string is its length.
+        dimensions: f64::from(column.type_modifier.max(0)),
+        ..KeyColumn::default()
+    };
+    if let Some(attribute) = attribute {
+        add_statistics(&mut size, relation, attribute, rows);
+    }
+    size
+}
+
+/// Of a btree: the operator class's support function says that equal values look the same.
+fn deduplicates(column: &Column) -> bool {
+    // SAFETY: the support function takes the OID of a type and returns a boolean; operator classes are made by superusers only.
+    unsafe {
+        let (family, type_oid) = (column.family, column.class_type);
+        let function = pg_sys::get_opfamily_proc(family, type_oid, type_oid, BTREE_EQUAL_IMAGE);
+        function != pg_sys::InvalidOid
+            && pg_sys::OidFunctionCall1Coll(function, column.collation, pg_sys::Datum::from(type_oid)).value() != 0
+    }
+}
+
+/// Without its schema; empty for an included column.
+fn class_name(class: Oid) -> String {
+    // SAFETY: the tuple is released after its name is copied.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::CLAOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(class));
+        if tuple.is_null() {
+            return String::new();
+        }
+        let name = pgrx::name_data_to_str(&(*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_opclass>()).opcname);
+        let name = name.to_string();
+        pg_sys::ReleaseSysCache(tuple);
+        name
+    }
+}
+
+/// What is known of a column of a table, of a partitioned one over all partitions.
+#[derive(Clone, Copy, Debug)]
+pub struct ColumnNumbers {
+    pub distinct: f64,
+    pub null_fraction: f64,
+    pub average_width: f64,
+}
+
+/// None: no statistics.
+pub fn column_numbers(table: u32, attribute: i16, rows: f64) -> Option<ColumnNumbers> {
+    // SAFETY: the tuple is released after its numbers are copied.
+    unsafe {
+        let tuple = Some(statistics_tuple(table.into(), attribute, true))
+            .filter(|tuple| !tuple.is_null())
+            .unwrap_or_else(|| statistics_tuple(table.into(), attribute, false));
+        if tuple.is_null() {
+            return None;
+        }
+        let statistics = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_statistic>();
+        let numbers = ColumnNumbers {
+            distinct: distinct(statistics, rows),
+            null_fraction: f64::from(statistics.stanullfrac),
+            average_width: f64::from(statistics.stawidth),
+        };
+        pg_sys::ReleaseSysCache(tuple);
+        Some(numbers)
+    }
+}
+
+/// As a number of values; 0: unknown.
+fn distinct(statistics: &pg_sys::FormData_pg_statistic, rows: f64) -> f64 {
+    let distinct = f64::from(statistics.stadistinct);
+    if distinct < 0.0 { -distinct * rows } else { distinct.min(rows) }
+}
+
+/// Null, or a tuple to be released.
+unsafe fn statistics_tuple(relation: Oid, attribute: i16, with_partitions: bool) -> pg_sys::HeapTuple {
+    // SAFETY: a catalog lookup.
+    unsafe {
+        pg_sys::SearchSysCache3(
+            pg_sys::SysCacheIdentifier::STATRELATTINH as i32,
+            pg_sys::Datum::from(relation),
+            pg_sys::Datum::from(attribute),
+            pg_sys::Datum::from(with_partitions),
+        )
+    }
+}
+
+/// From pg_statistic, which the planner reads too, whoever plans; numbers and widths are taken, no values.
+fn add_statistics(size: &mut KeyColumn, relation: Oid, attribute: i16, rows: f64) {
+    // SAFETY: the tuple is released after all that is taken from it has been copied.
+    unsafe {
+        let tuple = statistics_tuple(relation, attribute, false);
+        if tuple.is_null() {
+            return;
+        }
+        let statistics = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_statistic>();
+        size.average_width = f64::from(statistics.stawidth);
+        size.null_fraction = f64::from(statistics.stanullfrac);
+        let distinct = distinct(statistics, rows);
+        if distinct > 0.0 {
+            size.distinct = distinct;
+        }
+        let common = Slot::of(tuple, pg_sys::STATISTIC_KIND_MCV, BOTH);
+        let histogram = Slot::of(tuple, pg_sys::STATISTIC_KIND_HISTOGRAM, VALUES);
+        if size.type_length == -1 {
+            let drawn = histogram.as_ref().or(common.as_ref());
+            size.widths = drawn.map(Slot::widths).unwrap_or_default();
+        }
+        size.most_common_frequencies = common.map(|slot| slot.numbers().to_vec()).unwrap_or_default();
+        if let Some(correlation) = Slot::of(tuple, pg_sys::STATISTIC_KIND_CORRELATION, NUMBERS) {
+            size.correlation = correlation.numbers().first().copied().map_or(0.0, f64::from);
+        }
+        if let Some(common) = Slot::of(tuple, pg_sys::STATISTIC_KIND_MCELEM, BOTH) {
+            let counts = Slot::of(tuple, pg_sys::STATISTIC_KIND_DECHIST, NUMBERS);
+            size.elements = Some(Elements {
+                // The histogram of counts ends with their average.
+                average: counts.and_then(|slot| slot.numbers().last().copied().map(f64::from)),
+                // After the frequencies come the least, the greatest and, of arrays, that of null elements.
+                frequencies: common.numbers()[..common.0.nvalues as usize].to_vec(),
+                type_length: pg_sys::get_typlen(common.0.valuetype),
+            });
+        }
+        pg_sys::ReleaseSysCache(tuple);
+    }
+}
+
+/// One kind of statistics of a column.
+struct Slot(pg_sys::AttStatsSlot);
+
+impl Slot {
+    /// SAFETY: `tuple` is one of pg_statistic; `flags` asks for what a slot of this kind has.
+    unsafe fn of(tuple: pg_sys::HeapTuple, kind: u32, flags: u32) -> Option<Slot> {
+        let mut slot = pg_sys::AttStatsSlot::default();
+        // SAFETY: as said above; the slot is freed when it is dropped.
+        let found =
+            unsafe { pg_sys::get_attstatsslot(&raw mut slot, tuple, kind as i32, pg_sys::InvalidOid, flags as i32) };
+        found.then_some(Slot(slot))
+    }
+
+    fn numbers(&self) -> &[f32] {
+        match self.0.nnumbers {
+            0 => &[],
+            // SAFETY: the slot holds so many.
+            number => unsafe { std::slice::from_raw_parts(self.0.numbers, number as usize) },
+        }
+    }
+
+    /// Of values of varying length.
+    fn widths(&self) -> Vec<f64> {
+        // SAFETY: the slot's values are varlenas, within the array they come in.
+        let width = |position| unsafe { pgrx::varsize_any((*self.0.values.add(position)).cast_mut_ptr()) };
+        (0..self.0.nvalues as usize).map(|position| packed(width(position) as f64)).collect()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // SAFETY: filled by get_attstatsslot().
+        unsafe { pg_sys::free_attstatsslot(&raw mut self.0) };
+    }
+}

@@ -1,0 +1,265 @@
+//! Shows hypothetical indexes to the planner, hides real ones, and names the former in EXPLAIN.
+
+use super::WhatIf;
+use super::part::Part;
+use super::vector_cost::{self, VectorParameters};
+use pgrx::pg_sys::{self, Oid};
+use pgrx::{PgList, pg_guard};
+use std::cell::{Cell, RefCell};
+use std::ffi::{CString, c_char};
+use std::ptr::{null, null_mut};
+
+/// What the planner is to see while it plans one query.
+pub struct Scope<'a> {
+    pub what_if: &'a WhatIf,
+    /// Numbers of hypothetical indexes that exist.
+    pub created: &'a [usize],
+    /// OIDs of real indexes that do not.
+    pub hidden: &'a [u32],
+    /// Tells the query from those that functions run while they are evaluated for it: these may execute their plans.
+    pub parameters: pg_sys::ParamListInfo,
+    /// Keeps the names that EXPLAIN was given.
+    names: RefCell<Vec<CString>>,
+}
+
+impl<'a> Scope<'a> {
+    pub fn new(
+        what_if: &'a WhatIf,
+        created: &'a [usize],
+        hidden: &'a [u32],
+        parameters: pg_sys::ParamListInfo,
+    ) -> Scope<'a> {
+        Scope { what_if, created, hidden, parameters, names: RefCell::default() }
+    }
+
+    /// Runs `body` with the scope in force. It ends with `body`, however that ends.
+    pub fn run<T>(&self, body: impl FnOnce() -> T) -> T {
+        struct Restore(*const Scope<'static>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                ACTIVE.set(self.0);
+            }
+        }
+        let _restore = Restore(ACTIVE.replace(std::ptr::from_ref(self).cast()));
+        body()
+    }
+}
+
+thread_local! {
+    static ACTIVE: Cell<*const Scope<'static>> = const { Cell::new(null()) };
+}
+
+static mut NEXT_RELATION_INFO: pg_sys::get_relation_info_hook_type = None;
+static mut NEXT_INDEX_NAME: pg_sys::explain_get_index_name_hook_type = None;
+
+/// Called once, when the library is loaded.
+pub fn install() {
+    // SAFETY: a backend has one thread; the hooks that were there are called by ours.
+    unsafe {
+        NEXT_RELATION_INFO = pg_sys::get_relation_info_hook;
+        pg_sys::get_relation_info_hook = Some(relation_info);
+        NEXT_INDEX_NAME = pg_sys::explain_get_index_name_hook;
+        pg_sys::explain_get_index_name_hook = Some(index_name);
+    }
+}
+
+/// SAFETY: called by the planner, with what get_relation_info() has filled.
+#[pg_guard]
+unsafe extern "C-unwind" fn relation_info(
+    root: *mut pg_sys::PlannerInfo,
+    relation: Oid,
+    is_parent: bool,
+    info: *mut pg_sys::RelOptInfo,
+) {
+    // SAFETY: as said above; a scope is in force only while `Scope::run` holds it.
+    unsafe {
+        if let Some(next) = NEXT_RELATION_INFO {
+            next(root, relation, is_parent, info);
+        }
+        let Some(scope) = ACTIVE.get().as_ref() else { return };
+        if (*(*root).glob).boundParams != scope.parameters {
+            return;
+        }
+        if !scope.hidden.is_empty() {
+            hide(scope.hidden, info);
+        }
+        if is_parent {
+            return;
+        }
+        for number in scope.created {
+            let index = scope.what_if.index(*number);
+            if let Some(part) = scope.what_if.part(index, relation) {
+                let added = index_info(index, &part, info);
+                (*info).indexlist = pg_sys::lcons(added.cast(), (*info).indexlist);
+            }
+        }
+    }
+}
+
+unsafe fn hide(hidden: &[u32], info: *mut pg_sys::RelOptInfo) {
+    // SAFETY: the list's elements are IndexOptInfos.
+    unsafe {
+        let mut kept = PgList::<pg_sys::IndexOptInfo>::new();
+        for index in PgList::<pg_sys::IndexOptInfo>::from_pg((*info).indexlist).iter_ptr() {
+            if !hidden.contains(&(*index).indexoid.to_u32()) {
+                kept.push(index);
+            }
+        }
+        (*info).indexlist = kept.into_pg();
+    }
+}
+
+/// What get_relation_info() makes of an index that exists.
+unsafe fn index_info(index: &super::Index, part: &Part, info: *mut pg_sys::RelOptInfo) -> *mut pg_sys::IndexOptInfo {
+    let definition = &index.definition;
+    let (columns, keys) = (&definition.columns, definition.keys());
+    // SAFETY: everything is allocated in the planner's memory context and filled before it is used; lists are copied, for the
+    // planner changes them.
+    unsafe {
+        let routine = &*definition.routine;
+        let added = pg_sys::palloc0(size_of::<pg_sys::IndexOptInfo>()).cast::<pg_sys::IndexOptInfo>();
+        (*added).type_ = pg_sys::NodeTag::T_IndexOptInfo;
+        (*added).indexoid = index.oid;
+        (*added).reltablespace = definition.tablespace;
+        (*added).rel = info;
+        (*added).pages = part.size.pages.min(u64::from(u32::MAX - 1)) as u32;
+        (*added).tuples = part.tuples;
+        (*added).tree_height = if definition.method_name == "btree" { part.size.height as i32 } else { -1 };
+        (*added).ncolumns = columns.len() as i32;
+        (*added).nkeycolumns = keys.len() as i32;
+        (*added).indexkeys = array(part.attributes.iter().map(|attribute| i32::from(*attribute)));
+        (*added).indexcollations = array(keys.iter().map(|key| key.collation));
+        (*added).opfamily = array(keys.iter().map(|key| key.family));
+        (*added).opcintype = array(keys.iter().map(|key| key.class_type));
+        if routine.amcanorder {
+            (*added).sortopfamily = (*added).opfamily;
+            (*added).reverse_sort = array(keys.iter().map(|key| key.descending));
+            (*added).nulls_first = array(keys.iter().map(|key| key.nulls_first));
+        }
+        (*added).opclassoptions = array(columns.iter().map(|_| null_mut::<pg_sys::bytea>()));
+        (*added).canreturn = array(columns.iter().map(|column| column.returned));
+        (*added).relam = definition.method;
+        (*added).indexprs = moved(part.expressions, (*info).relid);
+        (*added).indpred = moved(part.predicate, (*info).relid);
+        (*added).indextlist = targets(definition, part, (*added).indexprs, (*info).relid);
+        (*added).unique = definition.unique;
+        (*added).immediate = true;
+        (*added).hypothetical = true;
+        (*added).amcanorderbyop = routine.amcanorderbyop;
+        (*added).amoptionalkey = routine.amoptionalkey;
+        (*added).amsearcharray = routine.amsearcharray;
+        (*added).amsearchnulls = routine.amsearchnulls;
+        (*added).amhasgettuple = routine.amgettuple.is_some();
+        (*added).amhasgetbitmap = routine.amgetbitmap.is_some();
+        (*added).amcanparallel = routine.amcanparallel;
+        (*added).amcanmarkpos = routine.ammarkpos.is_some() && routine.amrestrpos.is_some();
+        (*added).amcostestimate = match definition.method_name.as_str() {
+            "hnsw" => Some(vector_cost::hnsw),
+            "ivfflat" => Some(vector_cost::ivfflat),
+            _ => routine.amcostestimate,
+        };
+        added
+    }
+}
+
+/// An array in the current memory context.
+unsafe fn array<T>(values: impl ExactSizeIterator<Item = T>) -> *mut T {
+    // SAFETY: room for all values is allocated first.
+    unsafe {
+        let start = pg_sys::palloc0(size_of::<T>() * values.len().max(1)).cast::<T>();
+        for (position, value) in values.enumerate() {
+            start.add(position).write(value);
+        }
+        start
+    }
+}
+
+/// A copy that speaks of range table entry `number` instead of 1.
+unsafe fn moved(list: *mut pg_sys::List, number: u32) -> *mut pg_sys::List {
+    if list.is_null() {
+        return list;
+    }
+    // SAFETY: expressions over one relation.
+    unsafe {
+        let copy = pg_sys::copyObjectImpl(list.cast()).cast::<pg_sys::Node>();
+        if number != 1 {
+            pg_sys::ChangeVarNodes(copy, 1, number as i32, 0);
+        }
+        copy.cast()
+    }
+}
+
+/// What an index-only scan returns: one target for each column.
+unsafe fn targets(
+    definition: &super::Definition,
+    part: &Part,
+    expressions: *mut pg_sys::List,
+    number: u32,
+) -> *mut pg_sys::List {
+    // SAFETY: there are as many expressions as columns without an attribute.
+    unsafe {
+        let expressions = PgList::<pg_sys::Expr>::from_pg(expressions);
+        let mut next = expressions.iter_ptr();
+        let mut list = null_mut();
+        for (position, (column, attribute)) in definition.columns.iter().zip(&part.attributes).enumerate() {
+            let expression = match attribute {
+                0 => next.next().expect("an expression for each column that is one"),
+                attribute => pg_sys::makeVar(
+                    number as i32,
+                    *attribute,
+                    column.type_oid,
+                    column.type_modifier,
+                    type_collation(definition, column),
+                    0,
+                )
+                .cast(),
+            };
+            let target = pg_sys::makeTargetEntry(expression, position as i16 + 1, null_mut(), false);
+            list = pg_sys::lappend(list, target.cast());
+        }
+        list
+    }
+}
+
+/// Of the table's column, which the index may override.
+unsafe fn type_collation(definition: &super::Definition, column: &super::definition::Column) -> Oid {
+    let (mut type_oid, mut modifier, mut collation) = (pg_sys::InvalidOid, -1, pg_sys::InvalidOid);
+    // SAFETY: a catalog lookup of an attribute of a locked table.
+    unsafe {
+        pg_sys::get_atttypetypmodcoll(
+            definition.table,
+            column.attribute,
+            &raw mut type_oid,
+            &raw mut modifier,
+            &raw mut collation,
+        );
+    }
+    collation
+}
+
+/// SAFETY: called by EXPLAIN, which copies the name.
+#[pg_guard]
+unsafe extern "C-unwind" fn index_name(oid: Oid) -> *const c_char {
+    // SAFETY: a scope is in force only while `Scope::run` holds it, and keeps the name that long.
+    unsafe {
+        if let Some(scope) = ACTIVE.get().as_ref()
+            && let Some(number) = scope.what_if.number_of(oid)
+        {
+            let name = CString::new(scope.what_if.index(number).name()).unwrap_or_default();
+            let start = name.as_ptr();
+            scope.names.borrow_mut().push(name);
+            return start;
+        }
+        match NEXT_INDEX_NAME {
+            Some(next) => next(oid),
+            None => null(),
+        }
+    }
+}
+
+/// Of the hypothetical index that the planner asks the cost of.
+pub fn vector_parameters(oid: Oid) -> VectorParameters {
+    // SAFETY: a scope is in force only while `Scope::run` holds it.
+    let scope = unsafe { ACTIVE.get().as_ref() }.expect("costs of hypothetical indexes are asked within a scope");
+    scope.what_if.vector_parameters(oid).expect("the index is of the scope")
+}

@@ -1,0 +1,200 @@
+//! Calls the planner: no EXPLAIN text in between, no planner hook of others, and nothing is executed.
+
+use super::WhatIf;
+use super::hook::Scope;
+use crate::db::Arena;
+use crate::facts::QualifiedName;
+use crate::measure::query::{Bound, Query};
+use pgrx::PgList;
+use pgrx::pg_sys::{self, NodeTag, Oid};
+use std::ffi::CStr;
+use std::ptr::null_mut;
+
+/// What the planner says of one query.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Planned {
+    pub cost: f64,
+    pub rows: f64,
+    /// Numbers of the hypothetical indexes that the plan uses, in order.
+    pub created: Vec<usize>,
+    /// OIDs of the real ones.
+    pub existing: Vec<u32>,
+}
+
+/// The same with the plan as EXPLAIN prints it.
+pub struct Explained {
+    pub planned: Planned,
+    pub text: String,
+    pub json: String,
+}
+
+impl WhatIf {
+    /// Plans `query` with the hypothetical indexes `created` and without the real ones `hidden`.
+    pub fn plan(&self, query: &Query, values: Bound, created: &[usize], hidden: &[u32]) -> Planned {
+        // SAFETY: the plan is read before its memory goes.
+        unsafe {
+            self.with_plan(query, values, created, hidden, |planned, _, _| match planned.as_ref() {
+                Some(statement) => self.read(statement),
+                None => Planned::default(),
+            })
+        }
+    }
+
+    /// As `plan`, and checks that the caller may read what the query reads, as EXPLAIN does.
+    pub fn explain(&self, query: &Query, values: Bound, created: &[usize], hidden: &[u32]) -> Explained {
+        // SAFETY: the plan is read and printed before its memory goes.
+        unsafe {
+            self.with_plan(query, values, created, hidden, |planned, parameters, scope| match planned.as_ref() {
+                None => Explained { planned: Planned::default(), text: String::new(), json: "[]".to_string() },
+                Some(statement) => scope.run(|| {
+                    pg_sys::ExecCheckPermissions(statement.rtable, statement.permInfos, true);
+                    let print = |format| print(planned, query.text(), parameters, format);
+                    Explained {
+                        text: print(pg_sys::ExplainFormat::EXPLAIN_FORMAT_TEXT),
+                        json: print(pg_sys::ExplainFormat::EXPLAIN_FORMAT_JSON),
+                        planned: self.read(statement),
+                    }
+                }),
+            })
+        }
+    }
+
+    /// `body` gets a null plan when the query reads nothing.
+    unsafe fn with_plan<T>(
+        &self,
+        query: &Query,
+        values: Bound,
+        created: &[usize],
+        hidden: &[u32],
+        body: impl FnOnce(*mut pg_sys::PlannedStmt, pg_sys::ParamListInfo, &Scope) -> T,
+    ) -> T {
+        // SAFETY: all that planning allocates is in the context, which outlives `body`. The planner gets a tree of its own.
+        unsafe {
+            Arena::new().enter(|| {
+                let parameters = values.list();
+                // A list of its own, be it empty, is what the scope knows the query by.
+                let parameters = if parameters.is_null() { pg_sys::makeParamList(0) } else { parameters };
+                let scope = Scope::new(self, created, hidden, parameters);
+                let planned = query.tree().map_or(null_mut(), |tree| {
+                    scope.run(|| {
+                        pg_sys::standard_planner(tree, query.text().as_ptr(), query.cursor_options(), parameters)
+                    })
+                });
+                body(planned, parameters, &scope)
+            })
+        }
+    }
+
+    unsafe fn read(&self, statement: &pg_sys::PlannedStmt) -> Planned {
+        // SAFETY: a finished plan.
+        unsafe {
+            let mut used = Vec::new();
+            indexes_used(statement.planTree, &mut used);
+            for subplan in PgList::<pg_sys::Plan>::from_pg(statement.subplans).iter_ptr() {
+                indexes_used(subplan, &mut used);
+            }
+            used.sort_unstable_by_key(|oid| oid.to_u32());
+            used.dedup();
+            let plan = &*statement.planTree;
+            let mut planned = Planned { cost: plan.total_cost, rows: plan.plan_rows, ..Planned::default() };
+            for oid in used {
+                match self.number_of(oid) {
+                    Some(number) => planned.created.push(number),
+                    None => planned.existing.push(oid.to_u32()),
+                }
+            }
+            planned.created.sort_unstable();
+            planned
+        }
+    }
+}
+
+/// SAFETY: `plan` is a node of a finished plan, or null; nodes are cast after a look at their tags.
+unsafe fn indexes_used(plan: *mut pg_sys::Plan, used: &mut Vec<Oid>) {
+    // SAFETY: as said above.
+    unsafe {
+        if plan.is_null() {
+            return;
+        }
+        pg_sys::check_stack_depth();
+        let children = match (*plan).type_ {
+            NodeTag::T_IndexScan => {
+                used.push((*plan.cast::<pg_sys::IndexScan>()).indexid);
+                null_mut()
+            }
+            NodeTag::T_IndexOnlyScan => {
+                used.push((*plan.cast::<pg_sys::IndexOnlyScan>()).indexid);
+                null_mut()
+            }
+            NodeTag::T_BitmapIndexScan => {
+                used.push((*plan.cast::<pg_sys::BitmapIndexScan>()).indexid);
+                null_mut()
+            }
+            NodeTag::T_Append => (*plan.cast::<pg_sys::Append>()).appendplans,
+            NodeTag::T_MergeAppend => (*plan.cast::<pg_sys::MergeAppend>()).mergeplans,
+            NodeTag::T_BitmapAnd => (*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans,
+            NodeTag::T_BitmapOr => (*plan.cast::<pg_sys::BitmapOr>()).bitmapplans,
+            NodeTag::T_CustomScan => (*plan.cast::<pg_sys::CustomScan>()).custom_plans,
+            NodeTag::T_SubqueryScan => {
+                indexes_used((*plan.cast::<pg_sys::SubqueryScan>()).subplan, used);
+                null_mut()
+            }
+            _ => null_mut(),
+        };
+        for child in PgList::<pg_sys::Plan>::from_pg(children).iter_ptr() {
+            indexes_used(child, used);
+        }
+        indexes_used((*plan).lefttree, used);
+        indexes_used((*plan).righttree, used);
+    }
+}
+
+/// The plan as EXPLAIN prints it, without the executor hooks of others.
+unsafe fn print(
+    planned: *mut pg_sys::PlannedStmt,
+    text: &CStr,
+    parameters: pg_sys::ParamListInfo,
+    format: pg_sys::ExplainFormat::Type,
+) -> String {
+    // SAFETY: the executor is started for EXPLAIN only, which opens no index, and ended again; all is in the plan's context.
+    unsafe {
+        let descriptor = pg_sys::CreateQueryDesc(
+            planned,
+            text.as_ptr(),
+            pg_sys::GetActiveSnapshot(),
+            null_mut(),
+            pg_sys::None_Receiver,
+            parameters,
+            null_mut(),
+            0,
+        );
+        let flags = pg_sys::EXEC_FLAG_EXPLAIN_ONLY | pg_sys::EXEC_FLAG_EXPLAIN_GENERIC;
+        pg_sys::standard_ExecutorStart(descriptor, flags as i32);
+        let state = pg_sys::NewExplainState();
+        (*state).format = format;
+        (*state).costs = true;
+        pg_sys::ExplainBeginOutput(state);
+        if format == pg_sys::ExplainFormat::EXPLAIN_FORMAT_JSON {
+            pg_sys::ExplainOpenGroup(c"Query".as_ptr(), null_mut(), true, state);
+        }
+        pg_sys::ExplainPrintPlan(state, descriptor);
+        if format == pg_sys::ExplainFormat::EXPLAIN_FORMAT_JSON {
+            pg_sys::ExplainCloseGroup(c"Query".as_ptr(), null_mut(), true, state);
+        }
+        pg_sys::ExplainEndOutput(state);
+        pg_sys::standard_ExecutorEnd(descriptor);
+        pg_sys::FreeQueryDesc(descriptor);
+        let printed = &*(*state).str_;
+        let bytes = std::slice::from_raw_parts(printed.data.cast::<u8>(), printed.len as usize);
+        String::from_utf8_lossy(bytes).trim_end().to_string()
+    }
+}
+
+/// Of all rows, those that a predicate takes, as the planner estimates it.
+pub fn selected_share(table: &QualifiedName, predicate: &str) -> f64 {
+    let planner = WhatIf::new();
+    let rows = |text: String| planner.plan(&Query::analyze("predicate", &text), Bound::GENERIC, &[], &[]).rows;
+    let all = rows(format!("SELECT FROM {table}"));
+    let selected = rows(format!("SELECT FROM {table} WHERE {predicate}"));
+    (selected / all.max(1.0)).clamp(0.0, 1.0)
+}

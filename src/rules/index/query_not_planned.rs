@@ -1,0 +1,78 @@
+use crate::facts::{Facts, NotPlanned, shortened};
+use crate::finding::{Finding, Rollback, Severity, object};
+use crate::rule::{Case, Need, Options, Rule, Verdict};
+use crate::units::Count;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+pub static RULE: Rule = Rule {
+    id: "query_not_planned",
+    category: "index",
+    severity: Severity::low,
+    since: "0.1.0",
+    enabled: true,
+    condition: "The server refused to analyze or plan a query of the workload that dbre.index_advice() was given; one finding \
+                for each error.",
+    effect: "The advice does not know what these queries need: it may miss an index, or find one useless that they use.",
+    workaround: "A table that is gone needs nothing. For names without a schema, set the role's search_path (ALTER ROLE … SET); \
+                 for missing rights, call as a role that may SET ROLE to the one that runs the query.",
+    sources: &["https://www.postgresql.org/docs/17/pgstatstatements.html"],
+    options: &[],
+    needs: &[Need::IndexAdvice],
+    cases: &[
+        Case {
+            name: "a table that is gone, and text that is no SQL",
+            setup: "create table t (id int primary key); create table workload as select * from (values ('select * from gone', \
+                    5, 1.0), ('select * from gone where id = 1', 5, 1.0), ('selec 1', 1, 1.0), ('select * from t where id = \
+                    1', 9, 1.0)) w (query, calls, mean_ms)",
+            finds: 2,
+            fix_clears: false,
+        },
+        Case {
+            name: "all can be planned, utility statements are no queries",
+            setup: "create table t (id int primary key); create table workload as select * from (values ('select * from t', 5, \
+                    1.0), ('vacuum t', 1, 1.0)) w (query, calls, mean_ms)",
+            finds: 0,
+            fix_clears: false,
+        },
+    ],
+    check,
+};
+
+const SHOWN: usize = 10;
+
+fn check(facts: &Facts, _options: &Options) -> Verdict {
+    let mut reasons: BTreeMap<(&str, &str), Vec<&NotPlanned>> = BTreeMap::new();
+    for query in &facts.index_advice().not_planned {
+        reasons.entry((&query.why.sqlstate, &query.why.message)).or_default().push(query);
+    }
+    Ok(reasons.into_iter().map(|((sqlstate, message), queries)| finding(sqlstate, message, &queries)).collect())
+}
+
+fn finding(sqlstate: &str, message: &str, queries: &[&NotPlanned]) -> Finding {
+    let calls = Count(queries.iter().map(|query| query.calls).sum::<f64>() as u64);
+    let several = if queries.len() == 1 { "query" } else { "queries" };
+    let shown = queries.iter().take(SHOWN);
+    let shown =
+        shown.map(|query| json!({"query_id": query.query_id, "query": shortened(&query.text), "calls": query.calls}));
+    Finding {
+        severity: RULE.severity,
+        object: message.to_string(),
+        weight: calls.0,
+        summary: format!("{} {several} with {} could not be planned: {message}", queries.len(), calls.of("call")),
+        cause: format!("The server says {sqlstate}: {message}. What these queries need is not in the advice."),
+        evidence: object! {
+            "sqlstate": sqlstate,
+            "message": message,
+            "queries": queries.len(),
+            "calls": calls,
+            "examples": shown.collect::<Vec<_>>(),
+        },
+        impact: object! {},
+        fix_sql: None,
+        app_fix: None,
+        risk: "None: nothing is changed.".to_string(),
+        rollback: Rollback::None,
+        verify_sql: None,
+    }
+}
