@@ -31,7 +31,7 @@ impl<P: Planner> Search<'_, P> {
             for (query, before) in users.iter().zip(&without) {
                 let after = possible(*query, &indexes);
                 brings += self.workload.queries[*query].weight * (before - after);
-                largest_cut = largest_cut.max((before - after) / before.max(f64::MIN_POSITIVE));
+                largest_cut = largest_cut.max(self.share_of_base(*query, before - after));
             }
             if brings > 0.0 {
                 others.push((brings, largest_cut, other));

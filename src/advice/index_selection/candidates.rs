@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Predicates of a reference that are tried, the most shared first.
 const MAX_PREDICATES: usize = 3;
 /// A column of at most so many values is of states or kinds: an index on the rows of one of them may serve for long.
-const STATES: f64 = 100.0;
+const STATES: f64 = 20.0;
 /// So many queries with the same range make it more than the constants of one day.
 const SHARED_RANGE: usize = 3;
 /// The most columns that are included.
@@ -136,7 +136,9 @@ fn btrees(
         let columns = reference.columns.iter().copied().filter(|column| *column > 0);
         let covering = with_included(&plain, keys, columns);
         let narrow = width(&covering.included, table) <= options.max_included_share * row_width(table);
-        let sane = !covering.included.is_empty() && covering.included.len() <= MAX_INCLUDED && narrow;
+        // An index that repeats the whole table is a second table, until a column is added.
+        let some = reference.columns.len() < table.columns.len();
+        let sane = !covering.included.is_empty() && covering.included.len() <= MAX_INCLUDED && narrow && some;
         if longest && !reference.whole_rows && sane {
             candidates.push(covering);
         }
@@ -182,10 +184,10 @@ fn predicates(reference: &Reference, table: &TableStatistics, shared: &Shared<'_
         .predicates
         .iter()
         .filter(|text| {
-            let condition = reference.conditions.iter().find(|condition| condition.text == **text);
+            let condition = reference.conditions.iter().find(|condition| condition.text == bare(text));
             match condition.map(|condition| (condition.kind, &condition.part)) {
                 Some((ConditionKind::Equality | ConditionKind::Membership, part)) => {
-                    queries(text) > 1 || distinct(part, table).is_none_or(|distinct| distinct <= STATES)
+                    queries(text) > 1 || distinct(part, table).is_some_and(|distinct| distinct <= STATES)
                 }
                 Some(_) => queries(text) >= SHARED_RANGE,
                 None => true,
@@ -200,6 +202,11 @@ fn predicates(reference: &Reference, table: &TableStatistics, shared: &Shared<'_
         texts.push(predicates.iter().map(|text| format!("({text})")).collect::<Vec<_>>().join(" AND "));
     }
     texts
+}
+
+/// A predicate is printed within parentheses, a condition without.
+fn bare(text: &str) -> &str {
+    text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(text)
 }
 
 /// Some condition or order of the reference is served by an index that begins like the candidate, or all its columns are in it.

@@ -173,6 +173,15 @@ impl<P: Planner> Search<'_, P> {
         best
     }
 
+    /// None where that is sure to lose a worthwhile benefit.
+    fn changed(&mut self, chosen: &Chosen, change: &Move) -> Option<Chosen> {
+        let least = -self.cost_before * (self.workload.options.min_benefit_percent / 100.0).max(1e-9);
+        let Outcome::Exact { net, changes, .. } = self.evaluate(chosen, change, least) else { return None };
+        let mut other = chosen.clone();
+        self.apply(&mut other, change, net, changes);
+        Some(other)
+    }
+
     fn without(&mut self, chosen: &Chosen, index: u32) -> Option<Chosen> {
         let change = Move { add: vec![], remove: vec![index] };
         let Outcome::Exact { net, changes, .. } = self.evaluate(chosen, &change, f64::NEG_INFINITY) else {
@@ -207,18 +216,39 @@ impl<P: Planner> Search<'_, P> {
             .sum()
     }
 
-    /// Indexes that others have made redundant, or worth less than the least benefit, go.
+    /// Indexes that others have made redundant go; so do those that are not worth it, and a smaller one does where the
+    /// larger is not.
     fn without_redundant(&mut self, mut chosen: Chosen) -> Chosen {
         for index in self.by_loss(&chosen) {
-            let Some(without) = self.without(&chosen, index) else { continue };
-            let largest_cut = (0..chosen.cost.len())
-                .map(|query| (without.cost[query] - chosen.cost[query]) / without.cost[query].max(f64::MIN_POSITIVE))
-                .fold(0.0, f64::max);
-            if !self.is_worthwhile(without.total - chosen.total, largest_cut) {
-                chosen = without;
+            let mut changes = vec![Move { add: vec![], remove: vec![index] }];
+            changes.extend(
+                self.narrower(&chosen, index).into_iter().map(|other| Move { add: vec![other], remove: vec![index] }),
+            );
+            for change in changes {
+                let Some(other) = self.changed(&chosen, &change) else { continue };
+                let cuts = (0..chosen.cost.len())
+                    .map(|query| self.share_of_base(query, other.cost[query] - chosen.cost[query]));
+                let largest_cut = cuts.fold(0.0, f64::max);
+                if !self.is_worthwhile(other.total - chosen.total, largest_cut) {
+                    chosen = other;
+                    break;
+                }
             }
         }
         chosen
+    }
+
+    /// Smaller active candidates that the index contains, the smallest first.
+    fn narrower(&self, chosen: &Chosen, index: u32) -> Vec<u32> {
+        let candidate = |number: u32| &self.registered[number as usize].candidate;
+        let smaller = |other: &u32| {
+            self.bytes_of(*other) < self.bytes_of(index)
+                && candidate(index).contains(candidate(*other))
+                && !chosen.indexes.contains(other)
+        };
+        let mut narrower: Vec<u32> = self.active.iter().copied().filter(smaller).collect();
+        narrower.sort_by_key(|other| (self.bytes_of(*other), *other));
+        narrower
     }
 
     /// Plans each query with the indexes chosen, where that follows from other plans only.

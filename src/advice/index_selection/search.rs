@@ -282,10 +282,15 @@ impl<'a, P: Planner> Search<'a, P> {
                 self.brought.insert((query, *added), (before - cost).max(0.0));
             }
             net += self.workload.queries[place].weight * (before - cost) - most;
-            largest_cut = largest_cut.max((before - cost) / before.max(f64::MIN_POSITIVE));
+            largest_cut = largest_cut.max(self.share_of_base(place, before - cost));
             changes.push((query, cost, used));
         }
         Outcome::Exact { net, largest_cut, changes }
+    }
+
+    /// Of the cost without new indexes.
+    pub fn share_of_base(&self, query: usize, cost: f64) -> f64 {
+        self.costs[query].base().map_or(0.0, |base| cost / base.max(f64::MIN_POSITIVE))
     }
 
     /// Not weighted.

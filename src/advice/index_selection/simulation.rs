@@ -79,13 +79,7 @@ pub struct Simulation<'a> {
 
 impl<'a> Simulation<'a> {
     pub fn new(workload: &'a Workload) -> Simulation<'a> {
-        Simulation {
-            workload,
-            registered: Vec::new(),
-            plans: 0,
-            most_plans: usize::MAX,
-            write_share: 0.0,
-        }
+        Simulation { workload, registered: Vec::new(), plans: 0, most_plans: usize::MAX, write_share: 0.0 }
     }
 
     fn share(&self, condition: &Condition, table: &TableStatistics) -> f64 {

@@ -32,7 +32,10 @@ fn mixed() -> Workload {
     workload(vec![
         vec![whole(reference(1, &[(2, EQUAL), (5, RANGE)], &[2, 5]))],
         vec![reference(1, &[(4, EQUAL), (3, EQUAL)], &[3, 4, 6])],
-        vec![whole(reference(1, &[(3, EQUAL)], &[3])), whole(reference(2, &[(2, ConditionKind::Join { table: 1 })], &[2]))],
+        vec![
+            whole(reference(1, &[(3, EQUAL)], &[3])),
+            whole(reference(2, &[(2, ConditionKind::Join { table: 1 })], &[2])),
+        ],
         vec![Reference { orders: vec![order(&[6])], limited: true, ..whole(reference(2, &[(3, EQUAL)], &[3, 6])) }],
     ])
 }
@@ -80,7 +83,10 @@ fn a_shared_predicate_makes_a_partial_index() {
         vec![Reference { predicates, ..whole(reference(1, &[(column, EQUAL)], &[column, 10])) }]
     };
     let selection = selected(&workload(vec![open(4), open(4)]));
-    assert_eq!(selection.steps[0].candidate, Candidate { predicate: Some("c10 IS NULL".into()), ..btree(1, &[4], &[]) });
+    assert_eq!(
+        selection.steps[0].candidate,
+        Candidate { predicate: Some("c10 IS NULL".into()), ..btree(1, &[4], &[]) }
+    );
 }
 
 #[test]
@@ -166,7 +172,8 @@ fn indexes_in_no_plan_and_those_that_a_step_extends_are_useless() {
     let selection = selected(&workload);
     assert_eq!(selection.steps[0].candidate, btree(1, &[3, 5], &[]));
     assert_eq!(selection.steps[0].extends, Some(9));
-    let useless: Vec<(u32, Option<usize>)> = selection.useless.iter().map(|index| (index.oid, index.replaced_by)).collect();
+    let useless: Vec<(u32, Option<usize>)> =
+        selection.useless.iter().map(|index| (index.oid, index.replaced_by)).collect();
     assert_eq!(useless, [(8, None), (9, Some(0))]);
 }
 

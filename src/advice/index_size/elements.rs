@@ -209,11 +209,13 @@ impl Rare {
         let (share, width) = (self.seen / size, self.widths / self.seen);
         let most = distinct * share;
         let at_least = self.once * self.once / (2.0 * self.twice.max(1.0));
-        let number = match () {
-            () if self.twice > 0.0 => at_least,
-            // Never twice the same: an identifier, or drawn from more than the sample could show.
-            () if self.lengths / self.seen >= IDENTIFIER => most,
-            () => (at_least * most).sqrt(),
+        let number = if self.twice > 0.0 {
+            at_least
+        } else if self.lengths / self.seen >= IDENTIFIER {
+            most
+        } else {
+            // Never twice the same: drawn from more than the sample could show.
+            (at_least * most).sqrt()
         };
         let number = number.clamp(self.seen.min(most), most);
         Group { number, share: share / number, width }
@@ -283,5 +285,36 @@ fn add_json(value: &Value, place: &str, paths: bool, found: &mut HashMap<String,
             let printed = scalar.to_string();
             add(format!("n{printed}"), place, printed.len());
         }
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    fn column(class: &str, samples: &[String]) -> KeyColumn {
+        KeyColumn { class: class.to_string(), samples: samples.to_vec(), distinct: 1e5, ..KeyColumn::default() }
+    }
+
+    #[test]
+    fn a_word_has_a_trigram_for_each_letter_and_one_more() {
+        assert_eq!(per_row(&column("gin_trgm_ops", &["Some words".to_string()])), 11.0);
+    }
+
+    #[test]
+    fn what_all_documents_hold_is_told_from_what_only_one_does() {
+        let documents: Vec<String> = (0..100).map(|n| format!(r#"{{"id": "{n:032}", "state": "new"}}"#)).collect();
+        let groups = groups(&column("jsonb_ops", &documents), 1e5);
+        let common = groups.iter().filter(|group| group.share == 1.0).map(|group| group.number).sum::<f64>();
+        let single = groups.iter().filter(|group| group.share < 1e-4).map(|group| group.number).sum::<f64>();
+        assert_eq!((common, single), (3.0, 1e5));
+    }
+
+    #[test]
+    fn the_tail_makes_up_the_mean() {
+        let shares: Vec<f64> = (1..=1000).map(|rank| 0.3 / f64::from(rank)).collect();
+        let groups = with_tail(shares, 4.0, 1e6, 4.0);
+        let elements = groups.iter().map(|group| group.number * group.share).sum::<f64>();
+        assert!((elements / 4.0 - 1.0).abs() < 0.02, "{elements}");
     }
 }

@@ -6,16 +6,16 @@ use super::{ITEM_ID, KeyColumn, PAGE, PAGE_HEADER, Physical, Size, align};
 const ROOM: f64 = PAGE - PAGE_HEADER - 8.0;
 /// Rows that arrive in the order of the key split off full halves that nothing is added to.
 const IN_ORDER: f64 = 0.9;
-/// The sorted build of points and its splits, which four pages go through at a time, leave as much room as inserts do.
 const SPGIST_HEADER: f64 = 16.0;
-/// Bytes that the inner tuples of a radix tree take off the front of a text.
+/// Bytes that the inner tuples of a radix tree take off the front of a text, about.
 const RADIX_PREFIX: f64 = 3.0;
 /// Sparser than leaves, and as large as them or larger.
 const UPPER_LEVELS: f64 = 1.015;
 
 pub(super) fn gist(index: &Physical) -> Size {
     let bytes: f64 = index.keys.iter().chain(&index.included).map(leaf_bytes).sum();
-    let fill = index.keys.iter().map(fill).fold(1.0, f64::min);
+    // The first column decides where pages split.
+    let fill = index.keys.first().map_or(1.0, fill);
     sized(index, align(8.0 + bytes, 8.0), fill, 0)
 }
 

@@ -56,3 +56,14 @@ fn overflow_pages(key: &KeyColumn, table_rows: f64, rows: f64, buckets: f64) -> 
     }
     pages
 }
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    #[test]
+    fn buckets_double_and_then_grow_by_quarters() {
+        let wanted = [1.0, 3.0, 300.0, 513.0, 700.0, 1000.0, 1025.0];
+        assert_eq!(wanted.map(total_buckets), [2.0, 4.0, 512.0, 640.0, 768.0, 1024.0, 1280.0]);
+    }
+}

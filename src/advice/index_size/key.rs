@@ -7,6 +7,10 @@ use crate::facts::{Catalog, Statistics, Table};
 pub(super) const SAMPLE: f64 = 30_000.0;
 /// A longer varlena has a four-byte header and is aligned.
 const SHORT_VARLENA: f64 = 127.0;
+/// Of a product of distinct values from the number of rows, where it is no chance.
+const KEY_TOLERANCE: f64 = 0.001;
+/// Its multiples fall evenly between 0 and 1.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
 /// Tuples drawn to find how sizes are spread.
 const DRAWS: usize = 97;
 
@@ -84,13 +88,29 @@ impl KeyColumn {
         self.type_length < 0
     }
 
+    /// The width at `share` of the rows that hold the most common values.
+    fn common_width(&self, share: f64) -> f64 {
+        let frequencies = || self.most_common_frequencies.iter().map(|frequency| f64::from(*frequency));
+        let mut left = share * frequencies().sum::<f64>();
+        for (frequency, width) in frequencies().zip(&self.widths) {
+            left -= frequency;
+            if left < 0.0 {
+                return *width;
+            }
+        }
+        self.widths[0]
+    }
+
     /// The `n`th of many widths that are spread like the column's. Of an unknown spread all paddings are as likely.
     fn width(&self, n: usize) -> f64 {
         if !self.varies() {
             return f64::from(self.type_length);
         }
-        if let Some(last) = self.widths.len().checked_sub(1) {
-            return self.widths[n % (last + 1)];
+        if !self.widths.is_empty() && self.widths.len() == self.most_common_frequencies.len() {
+            return self.common_width((n as f64 * GOLDEN_RATIO).fract());
+        }
+        if !self.widths.is_empty() {
+            return self.widths[n % self.widths.len()];
         }
         // The statistics truncate an average.
         let average = self.average_width + 0.5;
@@ -99,13 +119,23 @@ impl KeyColumn {
     }
 }
 
-/// Sizes of index tuples with these columns, null unless bit n of `filled` says so: one if all are alike, else many draws.
-pub(super) fn tuple_sizes(columns: &[&KeyColumn], filled: u32) -> Vec<f64> {
-    let all = (1_u32 << columns.len()) - 1;
-    let header = if filled & all == all { 8.0 } else { 16.0 };
+/// Sizes of index tuples: one if all are alike, else many draws. Keys are null unless bit n of `filled` says so, included columns
+/// as often as their statistics say.
+pub(super) fn tuple_sizes(keys: &[&KeyColumn], filled: u64, included: &[KeyColumn]) -> Vec<f64> {
     let drawn = |draw: usize| {
-        let mut size = 0.0;
-        for (position, column) in columns.iter().enumerate().filter(|(position, _)| filled & (1 << position) != 0) {
+        let is_filled = |position: usize| match position.checked_sub(keys.len()) {
+            None => filled & (1 << position) != 0,
+            Some(number) => {
+                let drawn = ((draw * (2 * number + 1)) as f64 * GOLDEN_RATIO).fract();
+                drawn >= included[number].null_fraction
+            }
+        };
+        let (mut size, mut header) = (0.0, 8.0);
+        for (position, column) in keys.iter().copied().chain(included).enumerate() {
+            if !is_filled(position) {
+                header = 16.0;
+                continue;
+            }
             // Strides of their own pair the columns' widths as if independent.
             let width = column.width(draw * (2 * position + 1) + 5 * position);
             if !column.varies() || width > SHORT_VARLENA {
@@ -115,8 +145,9 @@ pub(super) fn tuple_sizes(columns: &[&KeyColumn], filled: u32) -> Vec<f64> {
         }
         align(header + size, 8.0)
     };
-    let draws = if columns.iter().any(|column| column.varies()) { DRAWS } else { 1 };
-    (0..draws).map(drawn).collect()
+    let differ = keys.iter().any(|column| column.varies())
+        || included.iter().any(|column| column.varies() || column.null_fraction > 0.0);
+    (0..if differ { DRAWS } else { 1 }).map(drawn).collect()
 }
 
 pub(super) fn mean(sizes: &[f64]) -> f64 {
@@ -131,7 +162,7 @@ pub(super) struct Class {
     /// How many there may be; each has a Poisson distributed number of rows.
     pub values: f64,
     /// Bit n: column n is not null.
-    pub filled: u32,
+    pub filled: u64,
 }
 
 impl Class {
@@ -148,12 +179,18 @@ impl Class {
 /// Classes kept apart before those of one shape are merged.
 const MAX_CLASSES: usize = 256;
 
-/// Classes of whole keys. Columns are taken as independent, unless both follow the order of the rows or `joint_distinct` says
-/// how many combinations there are.
+/// Classes of whole keys. Columns are taken as independent, unless `joint_distinct` says how many combinations there are, both
+/// follow the order of the rows, or there are as many combinations as rows: a key of several columns.
 pub(super) fn classes(columns: &[&KeyColumn], table_rows: f64, joint_distinct: Option<f64>) -> Vec<Class> {
     let mut classes = independent_classes(columns, table_rows);
     if columns.len() > 1 {
-        reduce(&mut classes, table_rows, joint_distinct.unwrap_or_else(|| combinations(columns)));
+        let combinations = combinations(columns);
+        let key = (combinations / table_rows - 1.0).abs() < KEY_TOLERANCE;
+        let occurring = occurring(&classes, 1.0, table_rows);
+        let distinct = joint_distinct.unwrap_or(if key { table_rows } else { combinations.min(occurring) });
+        if distinct != occurring {
+            fit(&mut classes, table_rows, distinct);
+        }
     }
     classes
 }
@@ -168,19 +205,18 @@ fn combinations(columns: &[&KeyColumn]) -> f64 {
     joined.map_or(1.0, |(distinct, _)| distinct)
 }
 
-/// Scales the number of values so that `distinct` of them occur, if that is fewer.
-fn reduce(classes: &mut [Class], rows: f64, distinct: f64) {
-    let occurring = |scale: f64| -> f64 {
-        let scaled = |class: &Class| Class { values: (class.values * scale).max(1.0), ..class.clone() }.present(rows);
-        classes.iter().map(scaled).sum()
-    };
-    if distinct >= occurring(1.0) {
-        return;
-    }
-    let (mut low, mut high) = (1e-12_f64, 1.0_f64);
+/// How many combinations occur if there may be `scale` times as many.
+fn occurring(classes: &[Class], scale: f64, rows: f64) -> f64 {
+    let scaled = |class: &Class| Class { values: (class.values * scale).max(1.0), ..class.clone() }.present(rows);
+    classes.iter().map(scaled).sum()
+}
+
+/// Scales the number of values so that `distinct` of them occur.
+fn fit(classes: &mut [Class], rows: f64, distinct: f64) {
+    let (mut low, mut high) = (1e-12_f64, 1e6_f64);
     for _ in 0..60 {
         let scale = (low * high).sqrt();
-        if occurring(scale) > distinct { high = scale } else { low = scale }
+        if occurring(classes, scale, rows) > distinct { high = scale } else { low = scale }
     }
     for class in classes {
         class.values = (class.values * high).max(1.0);
@@ -197,7 +233,7 @@ fn independent_classes(columns: &[&KeyColumn], table_rows: f64) -> Vec<Class> {
                 of_column.iter().map(move |(share, values, null)| Class {
                     share: class.share * share,
                     values: class.values * values,
-                    filled: class.filled | (u32::from(!null) << position),
+                    filled: class.filled | (u64::from(!null) << position),
                 })
             })
             .collect();
@@ -208,7 +244,7 @@ fn independent_classes(columns: &[&KeyColumn], table_rows: f64) -> Vec<Class> {
     classes
 }
 
-/// Classes of one shape become one.
+/// Classes of one shape become one; of too many shapes the rarest are left out.
 fn merged(mut classes: Vec<Class>) -> Vec<Class> {
     classes.sort_by_key(|class| class.filled);
     classes.dedup_by(|class, kept| {
@@ -219,6 +255,10 @@ fn merged(mut classes: Vec<Class>) -> Vec<Class> {
         }
         same
     });
+    classes.sort_by(|a, b| b.share.total_cmp(&a.share).then(a.filled.cmp(&b.filled)));
+    classes.truncate(MAX_CLASSES / 2);
+    let kept: f64 = classes.iter().map(|class| class.share).sum();
+    classes.iter_mut().for_each(|class| class.share /= kept);
     classes
 }
 

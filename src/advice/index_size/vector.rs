@@ -68,3 +68,26 @@ fn value_bytes(key: &KeyColumn) -> f64 {
         _ => 8.0 + 4.0 * dimensions,
     }
 }
+
+#[cfg(test)]
+mod unit_tests {
+    use super::super::Parameters;
+    use super::*;
+
+    fn index(class: &str, dimensions: f64, parameters: Parameters) -> Physical {
+        let key = KeyColumn { class: class.to_string(), dimensions, ..KeyColumn::default() };
+        Physical { rows: 5000.0, keys: vec![key], parameters, ..Physical::default() }
+    }
+
+    /// As built by pgvector 0.8.0.
+    #[test]
+    fn sizes_are_those_of_real_indexes() {
+        let plain = Parameters::default;
+        assert_eq!(hnsw(&index("vector_cosine_ops", 384.0, plain())).pages, 1251);
+        assert_eq!(hnsw(&index("bit_hamming_ops", 384.0, plain())).pages, 214);
+        let narrow = Parameters { m: Some(8.0), ..plain() };
+        assert_eq!(hnsw(&index("vector_l2_ops", 100.0, narrow)).pages, 386);
+        let lists = Parameters { lists: Some(50.0), ..plain() };
+        assert_eq!(ivfflat(&index("vector_l2_ops", 100.0, lists)).pages, 293);
+    }
+}

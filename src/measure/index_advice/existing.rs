@@ -9,11 +9,8 @@ use pgrx::pg_sys::Oid;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub fn tables<'a>(catalog: &Catalog, shapes: impl Iterator<Item = &'a QueryShape>) -> BTreeMap<u32, TableStatistics> {
-    let mut columns: BTreeMap<u32, BTreeSet<i16>> = BTreeMap::new();
-    for reference in shapes.flat_map(|shape| &shape.references) {
-        columns.entry(reference.table).or_default().extend(&reference.columns);
-    }
-    let judged = columns.into_iter().filter_map(|(oid, columns)| {
+    let read: BTreeSet<u32> = shapes.flat_map(|shape| &shape.references).map(|reference| reference.table).collect();
+    let judged = read.into_iter().filter_map(|oid| {
         let table = catalog.known(oid).filter(|table| table.judged && table.is_maintained())?;
         let rows = catalog.rows(table).map_or(0.0, |rows| rows.0 as f64);
         let statistics = |column: i16| {
@@ -26,8 +23,7 @@ pub fn tables<'a>(catalog: &Catalog, shapes: impl Iterator<Item = &'a QueryShape
             Some((column, statistics))
         };
         let pages = catalog.bytes(table).0 as f64 / f64::from(pgrx::pg_sys::BLCKSZ);
-        let columns = table.columns.iter().filter(|column| columns.contains(&column.number));
-        let columns = columns.filter_map(|column| statistics(column.number)).collect();
+        let columns = table.columns.iter().filter_map(|column| statistics(column.number)).collect();
         Some((oid, TableStatistics { rows, pages, columns }))
     });
     judged.collect()

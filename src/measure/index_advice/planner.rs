@@ -1,6 +1,6 @@
 //! The server's planner behind the search.
 
-use super::source::SourcedQuery;
+use super::source::{PRINTED_IN, SourcedQuery};
 use super::writes::Writes;
 use crate::advice::index_ddl;
 use crate::advice::index_selection::{Candidate, Hypothetical, Planned, Planner};
@@ -9,11 +9,7 @@ use crate::facts::Catalog;
 use crate::facts::query::{Part, QueryShape};
 use crate::measure::what_if::WhatIf;
 use std::collections::{HashMap, HashSet};
-use std::ffi::CStr;
 use std::time::Instant;
-
-/// Candidates' texts were printed in it.
-const PRINTED_IN: &CStr = c"pg_catalog, dbre, pg_temp";
 
 pub struct Advisor<'a> {
     catalog: &'a Catalog,

@@ -40,6 +40,9 @@ pub enum Parameters {
     Generic,
 }
 
+/// What is printed of a query means the same wherever it is read.
+pub const PRINTED_IN: &CStr = c"pg_catalog, pg_temp";
+
 /// Sets of parameter values of which the one is taken whose planned rows are nearest to the measured.
 const SETS: usize = 3;
 
@@ -143,7 +146,8 @@ fn analyze(text: &Text, parameters: Parameters) -> (Query, QueryShape, Bound, f6
         )
     }
     let query = as_role(text.role, &text.search_path, || Query::analyze("query", &text.text));
-    let shape = query.shape();
+    // Planned too, but printed in a search_path in which names are qualified.
+    let shape = as_role(text.role, PRINTED_IN, || query.shape());
     let planner = WhatIf::new();
     let plan = |values: Bound| as_role(text.role, &text.search_path, || planner.plan(&query, values, &[], &[]));
     let sets = match parameters {
@@ -173,7 +177,7 @@ fn analyze(text: &Text, parameters: Parameters) -> (Query, QueryShape, Bound, f6
 
 fn sample(role: u32, query: &Query, shape: &QueryShape) -> Vec<Vec<Value>> {
     // What the role may not see it is not shown.
-    as_role(role, c"pg_catalog, pg_temp", || representative(&shape.parameters, query.parameters(), SETS))
+    as_role(role, PRINTED_IN, || representative(&shape.parameters, query.parameters(), SETS))
 }
 
 fn texts(request: &Request, database: &Database) -> Vec<Text> {

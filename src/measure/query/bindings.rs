@@ -86,6 +86,8 @@ unsafe extern "C-unwind" fn walk(node: *mut Node, context: *mut c_void) -> bool 
                 bindings.add(node, None, ParameterRole::Other);
                 false
             }
+            // As deep as there are arms, and none of them is in it: they are in the range table.
+            NodeTag::T_SetOperationStmt => false,
             _ => pg_sys::expression_tree_walker(node, Some(walk), context),
         }
     }

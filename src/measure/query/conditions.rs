@@ -4,7 +4,9 @@ use super::bindings::Bindings;
 use super::expressions::{Relation, string};
 use super::patterns;
 use super::ways::{Comparison, Ways};
+use crate::db;
 use crate::facts::query::{Condition, ConditionKind, Part, Way};
+use fnv::FnvHashSet;
 use pgrx::PgList;
 use pgrx::pg_sys::{self, BoolTestType, Node, NodeTag, NullTestType, Oid};
 
@@ -25,21 +27,35 @@ impl Reader<'_> {
         unsafe {
             let rel = self.relation.rel;
             let mut conditions = Vec::new();
-            for clause in clauses((*rel).baserestrictinfo).into_iter().chain(clauses((*rel).joininfo)) {
+            for clause in clauses((*rel).baserestrictinfo) {
                 self.add(clause, &mut conditions);
+            }
+            for info in PgList::<pg_sys::RestrictInfo>::from_pg((*rel).joininfo).iter_ptr() {
+                let mut joined = Vec::new();
+                self.add((*info).clause.cast(), &mut joined);
+                // An outer join's clause takes no row from its outer side, but a merge join wants that side in order.
+                if !pg_sys::join_clause_is_movable_to(info, rel) {
+                    joined.retain_mut(|condition| {
+                        matches!(condition.kind, ConditionKind::Join { .. }) && keep_sorted(condition)
+                    });
+                }
+                conditions.append(&mut joined);
             }
             self.add_equivalences(&mut conditions);
             without_repetitions(conditions)
         }
     }
 
-    /// For each OR whose arms all have conditions: those of each arm.
+    /// For each OR whose arms all have conditions: those of each arm, once where they ask for the same index.
     pub unsafe fn alternatives(&mut self) -> Vec<Vec<Condition>> {
-        // SAFETY: as in `all`; an orclause is an OR of RestrictInfos and of ANDs of such.
+        // SAFETY: as in `all`; nodes are cast after a look at their tags.
         unsafe {
             let rel = self.relation.rel;
-            let mut alternatives = Vec::new();
-            for clause in clauses((*rel).baserestrictinfo).into_iter().chain(clauses((*rel).joininfo)) {
+            let mut alternatives: Vec<Vec<Condition>> = Vec::new();
+            let joins = PgList::<pg_sys::RestrictInfo>::from_pg((*rel).joininfo);
+            let joins = joins.iter_ptr().filter(|info| pg_sys::join_clause_is_movable_to(*info, rel));
+            let joins = joins.map(|info| (*info).clause.cast());
+            for clause in clauses((*rel).baserestrictinfo).into_iter().chain(joins) {
                 if !is_bool(clause, pg_sys::BoolExprType::OR_EXPR) {
                     continue;
                 }
@@ -53,7 +69,11 @@ impl Reader<'_> {
                     })
                     .collect();
                 if arms.iter().all(|arm| !arm.is_empty()) {
-                    alternatives.extend(arms);
+                    for arm in arms {
+                        if !alternatives.iter().any(|known| is_alike(known, &arm)) {
+                            alternatives.push(arm);
+                        }
+                    }
                 }
             }
             alternatives
@@ -66,17 +86,16 @@ impl Reader<'_> {
         unsafe {
             let own = clauses((*self.relation.rel).baserestrictinfo);
             let printed = own.into_iter().filter(|clause| self.relation.is_own(*clause));
-            let mut predicates: Vec<String> = Vec::new();
-            for text in printed.map(|clause| self.relation.print(clause)) {
-                if text.len() <= LONGEST_PREDICATE && !predicates.contains(&text) {
-                    predicates.push(text);
-                }
-            }
-            predicates
+            let mut seen = FnvHashSet::default();
+            printed
+                .map(|clause| self.relation.print(clause))
+                .filter(|text| text.len() <= LONGEST_PREDICATE && seen.insert(text.clone()))
+                .collect()
         }
     }
 
     unsafe fn add(&mut self, clause: *mut Node, conditions: &mut Vec<Condition>) {
+        db::check_for_interrupts();
         // SAFETY: nodes are cast after a look at their tags.
         unsafe {
             match (*clause).type_ {
@@ -192,7 +211,8 @@ impl Reader<'_> {
                     first = condition;
                 }
             }
-            first
+            let mut first = first?;
+            keep_sorted(&mut first).then_some(first)
         }
     }
 
@@ -317,14 +337,20 @@ impl Reader<'_> {
 
 /// Each condition once: outer joins have their clauses in several forms.
 fn without_repetitions(conditions: Vec<Condition>) -> Vec<Condition> {
-    let mut kept: Vec<Condition> = Vec::new();
-    for condition in conditions {
-        let same = |known: &Condition| known.part == condition.part && known.text == condition.text;
-        if !kept.iter().any(same) {
-            kept.push(condition);
-        }
-    }
-    kept
+    let mut seen = FnvHashSet::default();
+    conditions.into_iter().filter(|condition| seen.insert((condition.part.clone(), condition.text.clone()))).collect()
+}
+
+/// Leaves the operator classes of sorted indexes; false: there are none.
+fn keep_sorted(condition: &mut Condition) -> bool {
+    condition.ways.retain(|way| way.method == "btree");
+    !condition.ways.is_empty()
+}
+
+/// They differ in values only.
+fn is_alike(one: &[Condition], other: &[Condition]) -> bool {
+    let form = |condition: &Condition| (condition.part.clone(), condition.kind);
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| form(a) == form(b))
 }
 
 /// The clauses of RestrictInfos; those that are the same for all rows hold nothing of a table.

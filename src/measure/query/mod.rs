@@ -6,6 +6,8 @@
 mod bindings;
 mod conditions;
 mod expressions;
+#[cfg(any(test, feature = "pg_test"))]
+mod in_server;
 mod orders;
 mod parameters;
 mod patterns;
@@ -21,8 +23,10 @@ use crate::facts::query::{QueryShape, Write};
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::{PgList, PgSqlErrorCode};
 use reading::{RawWrite, reading_part};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char};
 use std::ptr::null_mut;
+
+const MOST_PARAMETERS: i32 = 65535;
 
 /// One SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES, ready to be planned. It holds ACCESS SHARE on its tables until the
 /// transaction ends.
@@ -96,6 +100,13 @@ impl Query {
             server::setup_parse_variable_parameters(state, &raw mut types, &raw mut number);
             let analyzed = pg_sys::transformTopLevelStmt(state, statement);
             server::check_variable_parameters(state, analyzed);
+            if number > MOST_PARAMETERS {
+                raise(
+                    PgSqlErrorCode::ERRCODE_TOO_MANY_ARGUMENTS,
+                    format!("argument {argument} has {number} parameters"),
+                    format!("The protocol allows {MOST_PARAMETERS}."),
+                )
+            }
             self.parameter_types = (0..number as usize).map(|position| *types.add(position)).collect();
             pg_sys::free_parsestate(state);
             let rewritten = PgList::<pg_sys::Query>::from_pg(pg_sys::pg_rewrite_query(analyzed));
@@ -138,7 +149,8 @@ impl Query {
                 let list = pg_sys::makeParamList(types.len() as i32);
                 let slots = (*list).params.as_mut_slice(types.len());
                 for (position, (slot, oid)) in slots.iter_mut().zip(types).enumerate() {
-                    *slot = pg_sys::ParamExternData { isnull: true, ptype: *oid, ..Default::default() };
+                    // Without a type the planner leaves the parameter alone.
+                    *slot = pg_sys::ParamExternData { isnull: true, ..Default::default() };
                     match values.get(position) {
                         None | Some(Value::Unknown) => continue,
                         Some(Value::Null) => {}
@@ -147,6 +159,7 @@ impl Query {
                             slot.isnull = false;
                         }
                     }
+                    slot.ptype = *oid;
                     slot.pflags = pg_sys::PARAM_FLAG_CONST as u16;
                 }
                 Bound(list)
@@ -220,15 +233,32 @@ unsafe fn resolve(write: &RawWrite) -> Option<Write> {
         if table == pg_sys::InvalidOid {
             return None;
         }
-        let sets = write.sets.iter().flat_map(|list| {
+        let numbers = |list: &*mut pg_sys::List| {
             let targets = PgList::<pg_sys::ResTarget>::from_pg(*list);
-            targets.iter_ptr().map(|target| (*target).name).collect::<Vec<_>>()
-        });
-        let mut columns: Vec<i16> =
-            sets.map(|name| pg_sys::get_attnum(table, name)).filter(|number| *number > 0).collect();
+            targets.iter_ptr().map(|target| column_number(table, (*target).name)).collect::<Vec<_>>()
+        };
+        numbers(&write.inserted);
+        let mut columns: Vec<i16> = write.sets.iter().flat_map(numbers).collect();
         columns.sort_unstable();
         columns.dedup();
         Some(Write { table: table.to_u32(), kind: write.kind, columns })
+    }
+}
+
+/// Raises the server's error when there is none: what a statement sets is not part of what is analyzed.
+unsafe fn column_number(table: pg_sys::Oid, name: *const c_char) -> i16 {
+    // SAFETY: a C string, unless several columns are set at once from one row, where each has its name.
+    unsafe {
+        let number = pg_sys::get_attnum(table, name);
+        if number <= 0 {
+            let name = CStr::from_ptr(name).to_string_lossy();
+            raise(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+                format!("column {name:?} of the table that is written does not exist"),
+                "A statement writes columns of its table.",
+            )
+        }
+        number
     }
 }
 

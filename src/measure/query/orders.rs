@@ -73,10 +73,12 @@ unsafe fn delivered_key(relation: &Relation, ways: &mut Ways, key: &PathKey) -> 
             !(**member).em_is_const && pg_sys::bms_equal((**member).em_relids, (*relation.rel).relids)
         });
         for expression in own.map(|member| (*member).em_expr.cast::<Node>()) {
-            if (*expression).type_ == NodeTag::T_OpExpr && !descending && !nulls_first {
-                if let Some(key) = distance(relation, ways, &*expression.cast(), key.pk_opfamily) {
-                    return Some((key, true));
-                }
+            if (*expression).type_ == NodeTag::T_OpExpr
+                && !descending
+                && !nulls_first
+                && let Some(key) = distance(relation, ways, &*expression.cast(), key.pk_opfamily)
+            {
+                return Some((key, true));
             }
             let Some(side) = relation.side(expression) else { continue };
             let ways = ways.btree(&side, Some(key.pk_opfamily), class.ec_collation);

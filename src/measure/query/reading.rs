@@ -3,9 +3,10 @@
 //! Planned as it stands, an UPDATE takes ROW EXCLUSIVE on its table; the SELECT takes ACCESS SHARE, and the indexes that help
 //! the one help the other.
 
+use crate::db::raise;
 use crate::facts::query::WriteKind;
 use pgrx::pg_sys::{self, NodeTag};
-use pgrx::{PgList, pg_guard};
+use pgrx::{PgList, PgSqlErrorCode, pg_guard};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -15,6 +16,8 @@ pub struct RawWrite {
     pub relation: *mut pg_sys::RangeVar,
     /// ResTargets whose names are columns that it sets.
     pub sets: Vec<*mut pg_sys::List>,
+    /// Those that INSERT names.
+    pub inserted: *mut pg_sys::List,
 }
 
 /// The SELECT to plan for `statement`, none when it reads nothing (INSERT … VALUES), and what it writes. The tree is changed.
@@ -41,20 +44,30 @@ unsafe fn of_statement(
                 let update = &*statement.cast::<pg_sys::UpdateStmt>();
                 let from = pg_sys::lcons(update.relation.cast(), update.fromClause);
                 let targets = returning.unwrap_or_else(|| whole_row_and(update.relation, update.targetList));
-                let write =
-                    RawWrite { kind: WriteKind::Update, relation: update.relation, sets: vec![update.targetList] };
+                let write = RawWrite {
+                    kind: WriteKind::Update,
+                    relation: update.relation,
+                    sets: vec![update.targetList],
+                    inserted: null_mut(),
+                };
                 (Some(select(targets, from, update.whereClause, update.withClause)), Some(write))
             }
             NodeTag::T_DeleteStmt => {
                 let delete = &*statement.cast::<pg_sys::DeleteStmt>();
                 let from = pg_sys::lcons(delete.relation.cast(), delete.usingClause);
                 let targets = returning.unwrap_or_else(|| whole_row_and(delete.relation, null_mut()));
-                let write = RawWrite { kind: WriteKind::Delete, relation: delete.relation, sets: Vec::new() };
+                let (relation, sets) = (delete.relation, Vec::new());
+                let write = RawWrite { kind: WriteKind::Delete, relation, sets, inserted: null_mut() };
                 (Some(select(targets, from, delete.whereClause, delete.withClause)), Some(write))
             }
             NodeTag::T_MergeStmt => {
                 let merge = &*statement.cast::<pg_sys::MergeStmt>();
-                let write = RawWrite { kind: WriteKind::Merge, relation: merge.relation, sets: merge_sets(merge) };
+                let write = RawWrite {
+                    kind: WriteKind::Merge,
+                    relation: merge.relation,
+                    sets: merge_sets(merge),
+                    inserted: null_mut(),
+                };
                 let join = node::<pg_sys::JoinExpr>(NodeTag::T_JoinExpr);
                 (*join).jointype = merge_join(merge);
                 (*join).larg = merge.sourceRelation;
@@ -68,7 +81,8 @@ unsafe fn of_statement(
                 let insert = &*statement.cast::<pg_sys::InsertStmt>();
                 let conflict = insert.onConflictClause;
                 let sets = if conflict.is_null() { Vec::new() } else { vec![(*conflict).targetList] };
-                let write = RawWrite { kind: WriteKind::Insert, relation: insert.relation, sets };
+                let (relation, inserted) = (insert.relation, insert.cols);
+                let write = RawWrite { kind: WriteKind::Insert, relation, sets, inserted };
                 (inserted_rows(insert, returning), Some(write))
             }
             _ => (Some(statement.cast()), None),
@@ -88,8 +102,13 @@ unsafe fn inserted_rows(
             return Some(select(targets, from, never(), insert.withClause));
         }
         let rows = insert.selectStmt.cast::<pg_sys::SelectStmt>();
-        if rows.is_null() || !(*rows).valuesLists.is_null() {
+        if rows.is_null() {
             return None;
+        }
+        if !(*rows).valuesLists.is_null() {
+            let values = PgList::<pg_sys::List>::from_pg((*rows).valuesLists);
+            let targets = values.iter_ptr().fold(null_mut(), |targets, row| with_subqueries(targets, row));
+            return (!targets.is_null()).then(|| select(targets, null_mut(), null_mut(), insert.withClause));
         }
         if !insert.withClause.is_null() {
             let own = (*rows).withClause;
@@ -135,6 +154,19 @@ unsafe fn whole_row_and(relation: *mut pg_sys::RangeVar, sets: *mut pg_sys::List
         for set in PgList::<pg_sys::ResTarget>::from_pg(sets).iter_ptr() {
             let value = (*set).val;
             if !value.is_null() && (*value).type_ != NodeTag::T_MultiAssignRef && holds_subquery(value, null_mut()) {
+                targets = pg_sys::lappend(targets, target(value).cast());
+            }
+        }
+        targets
+    }
+}
+
+/// Adds the expressions of a row of VALUES that hold a subquery.
+unsafe fn with_subqueries(mut targets: *mut pg_sys::List, row: *mut pg_sys::List) -> *mut pg_sys::List {
+    // SAFETY: as in `reading_part`.
+    unsafe {
+        for value in PgList::<pg_sys::Node>::from_pg(row).iter_ptr() {
+            if holds_subquery(value, null_mut()) {
                 targets = pg_sys::lappend(targets, target(value).cast());
             }
         }
@@ -210,7 +242,31 @@ unsafe extern "C-unwind" fn read_only_below(node: *mut pg_sys::Node, context: *m
     // SAFETY: as said above; nodes are cast after a look at their tags.
     unsafe {
         match (*node).type_ {
-            NodeTag::T_SelectStmt => (*node.cast::<pg_sys::SelectStmt>()).lockingClause = null_mut(),
+            NodeTag::T_SelectStmt => {
+                let mut select = node.cast::<pg_sys::SelectStmt>();
+                (*select).lockingClause = null_mut();
+                // A long chain of set operations is as deep a tree: a loop takes no stack.
+                while (*select).op != pg_sys::SetOperation::SETOP_NONE {
+                    let parts: [*mut pg_sys::Node; 5] = [
+                        (*select).withClause.cast(),
+                        (*select).sortClause.cast(),
+                        (*select).limitCount,
+                        (*select).limitOffset,
+                        (*select).rarg.cast(),
+                    ];
+                    for part in parts {
+                        read_only_below(part, context);
+                    }
+                    select = (*select).larg;
+                    (*select).lockingClause = null_mut();
+                }
+                return pg_sys::raw_expression_tree_walker_impl(select.cast(), Some(read_only_below), context);
+            }
+            NodeTag::T_CurrentOfExpr => raise(
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "WHERE CURRENT OF has no plan of its own",
+                "The cursor finds the row: plan the cursor's query.",
+            ),
             NodeTag::T_CommonTableExpr => {
                 let with = &mut *node.cast::<pg_sys::CommonTableExpr>();
                 if let Some(returning) = returning_list(with.ctequery) {

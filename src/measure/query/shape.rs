@@ -9,7 +9,7 @@ use super::conditions::Reader;
 use super::expressions::{Relation, string};
 use super::orders::orders;
 use super::ways::Ways;
-use crate::db::Arena;
+use crate::db::{self, Arena};
 use crate::facts::query::{QueryShape, Reference};
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{self, JoinType, PlannerInfo, RTEKind, RangeTblEntry, RelOptInfo, RelOptKind};
@@ -66,19 +66,21 @@ impl Look {
         }
         // SAFETY: a backend has one thread; what is set is restored, however planning ends. An error passes as a panic.
         unsafe {
+            let parameters = self.parameters;
             let restore = Restore(ACTIVE.replace(self));
             // A function that is evaluated meanwhile may take a look of its own: the hook is there already.
             if restore.0.is_null() {
                 NEXT = pg_sys::set_rel_pathlist_hook;
                 pg_sys::set_rel_pathlist_hook = Some(see);
             }
-            pg_sys::standard_planner(query, c"".as_ptr(), 0, self.parameters);
+            pg_sys::standard_planner(query, c"".as_ptr(), 0, parameters);
         }
     }
 
     unsafe fn add(&mut self, relation: &Relation, entry: &RangeTblEntry) {
         // SAFETY: called by the hook for a relation that the planner is about to find paths for.
         unsafe {
+            db::check_for_interrupts();
             let root = relation.root;
             let mut reader = Reader { relation, ways: &mut self.ways, bindings: &mut self.bindings };
             let conditions = reader.all();

@@ -29,6 +29,8 @@ pub enum Comparison {
 pub struct Ways {
     classes: FnvHashMap<Oid, Vec<FormData_pg_opclass>>,
     methods: FnvHashMap<Oid, Option<usize>>,
+    /// By type and access method.
+    defaults: FnvHashMap<(Oid, Oid), Oid>,
 }
 
 impl Ways {
@@ -73,7 +75,7 @@ impl Ways {
         // SAFETY: reads the catalog cache.
         unsafe {
             let family = family.unwrap_or_else(|| {
-                let class = pg_sys::GetDefaultOpClass(side.type_oid, pg_sys::BTREE_AM_OID);
+                let class = self.default_class(side.type_oid, pg_sys::BTREE_AM_OID);
                 if class == pg_sys::InvalidOid { class } else { pg_sys::get_opclass_family(class) }
             });
             self.ways(side, collation, std::iter::once((pg_sys::BTREE_AM_OID, family)))
@@ -103,7 +105,7 @@ impl Ways {
             let mut ways: Vec<(bool, usize, u32, Way)> = Vec::new();
             for (method, family) in families {
                 let Some(rank) = self.method(method) else { continue };
-                let default = pg_sys::GetDefaultOpClass(side.type_oid, method);
+                let default = self.default_class(side.type_oid, method);
                 let Some(class) = self.class(method, family, side.type_oid, default) else { continue };
                 let name = (class.oid != default).then(|| qualified(&class));
                 let way = Way { method: METHODS[rank].to_string(), class: name, collation: collation.clone() };
@@ -113,6 +115,13 @@ impl Ways {
             ways.dedup();
             ways.into_iter().map(|(.., way)| way).collect()
         }
+    }
+
+    /// The server does not cache it.
+    unsafe fn default_class(&mut self, type_oid: Oid, method: Oid) -> Oid {
+        // SAFETY: reads the catalog.
+        let read = || unsafe { pg_sys::GetDefaultOpClass(type_oid, method) };
+        *self.defaults.entry((type_oid, method)).or_insert_with(read)
     }
 
     /// Position in `METHODS`.

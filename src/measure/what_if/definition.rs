@@ -100,6 +100,7 @@ unsafe fn read(argument: &str, text: &CStr, keep: &Arena) -> Definition {
         let keys = PgList::<pg_sys::IndexElem>::from_pg((*statement).indexParams);
         let included = PgList::<pg_sys::IndexElem>::from_pg((*statement).indexIncludingParams);
         refuse_what_the_method_cannot(&*statement, &*routine, &method_name, keys.len() + included.len());
+        refuse_parameters(&*statement, &*routine);
         let (mut columns, mut expressions) = (Vec::new(), null_mut());
         for element in keys.iter_ptr() {
             let (column, expression) = key(&*element, table, (&method_name, method, method_text), &*routine);
@@ -367,16 +368,33 @@ unsafe fn tablespace(name: *const c_char) -> Oid {
     }
 }
 
-/// Numbers among the storage parameters; the others do not change plans.
+/// Raises what CREATE INDEX raises of unknown storage parameters and of values out of range.
+unsafe fn refuse_parameters(statement: &pg_sys::IndexStmt, routine: &pg_sys::IndexAmRoutine) {
+    // SAFETY: the options are of the parse tree; the access method's own function checks them.
+    unsafe {
+        let none = pg_sys::Datum::null();
+        let options = pg_sys::transformRelOptions(none, statement.options, std::ptr::null(), null_mut(), false, false);
+        pg_sys::index_reloptions(routine.amoptions, options, true);
+    }
+}
+
+/// Numbers and booleans (0 and 1) among the storage parameters; the others do not change plans.
 unsafe fn parameters(options: *mut pg_sys::List) -> Vec<(String, f64)> {
     // SAFETY: the list's elements are DefElems of the parse tree.
     unsafe {
         let options = PgList::<pg_sys::DefElem>::from_pg(options);
         let numbers = options.iter_ptr().filter_map(|option| {
-            let argument = (*option).arg;
-            let number = !argument.is_null() && matches!((*argument).type_, NodeTag::T_Integer | NodeTag::T_Float);
-            let name = CStr::from_ptr((*option).defname).to_string_lossy().into_owned();
-            number.then(|| (name, pg_sys::defGetNumeric(option)))
+            let text = |text: *const c_char| CStr::from_ptr(text).to_string_lossy().into_owned();
+            let value = match (*option).arg.is_null() {
+                true => "true".to_string(),
+                false => text(pg_sys::defGetString(option)),
+            };
+            let number = match value.as_str() {
+                "true" | "on" | "yes" => 1.0,
+                "false" | "off" | "no" => 0.0,
+                number => number.parse().ok()?,
+            };
+            Some((text((*option).defname), number))
         });
         numbers.collect()
     }
