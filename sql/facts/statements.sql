@@ -21,6 +21,8 @@ select
     )
 from {schema}.pg_stat_statements s
 where s.dbid = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
+    -- those of other roles have neither, unless the caller may read all statistics
     and s.query is not null
+    and s.queryid is not null
 order by s.total_exec_time desc, s.queryid, s.userid
 limit $1

@@ -84,7 +84,7 @@ fn validate_index(
     let validated = validate(origin, &search_path, &facts.database, catalog, (table, index));
     let used = validated.iter().any(|query| query.used);
     let verdict = format!("no query of the workload uses it ({} read its table)", validated.len());
-    let nothing = (!used).then(|| (None, None, None, false, None, None, None, None, None, verdict));
+    let nothing = (!used).then_some((None, None, None, false, None, None, None, None, None, verdict));
     let rows = validated.into_iter().map(|query| {
         let verdict = verdict_on(&query).to_string();
         (

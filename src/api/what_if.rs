@@ -3,7 +3,7 @@
 use super::arguments::{self, TextArray, required};
 use crate::db::{raise, with_search_path};
 use crate::measure::query::{Bound, Query, Value, representative};
-use crate::measure::what_if::{WhatIf, is_index, relation_name};
+use crate::measure::what_if::{WhatIf, is_index, relation_name, with_parts};
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgSqlErrorCode};
@@ -76,7 +76,7 @@ fn what_if(
     let hidden: Vec<u32> = drop_indexes
         .unwrap_or_default()
         .into_iter()
-        .map(|oid| existing_index(required("drop_indexes, one element,", oid, "Leave it out.")))
+        .flat_map(|oid| existing_index(required("drop_indexes, one element,", oid, "Leave it out.")))
         .collect();
     let sets = required("parameter_sets", parameter_sets, "How many sets of sampled values to plan with.");
     if !(1..=MOST_SETS).contains(&sets) {
@@ -164,7 +164,7 @@ fn values(query: &Query, given: Option<TextArray>, sets: usize) -> (&'static str
     if sampled.is_empty() { ("generic", vec![Vec::new()]) } else { ("sampled", sampled) }
 }
 
-fn existing_index(oid: Oid) -> u32 {
+fn existing_index(oid: Oid) -> Vec<u32> {
     if !is_index(oid) {
         raise(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
@@ -172,5 +172,5 @@ fn existing_index(oid: Oid) -> u32 {
             "Name existing indexes: 'public.orders_customer_idx'::regclass.",
         )
     }
-    oid.to_u32()
+    with_parts(oid)
 }

@@ -8,6 +8,7 @@ use std::ffi::{c_char, c_int};
 macro_rules! server {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {$(
         $(#[$doc])*
+        #[allow(non_snake_case, reason = "the name is the server's")]
         ///
         /// SAFETY: as the C function's.
         pub unsafe fn $name($($argument: $type),*) $(-> $result)? {

@@ -84,7 +84,7 @@ impl KeyColumn {
         })
     }
 
-    fn varies(&self) -> bool {
+    pub fn varies(&self) -> bool {
         self.type_length < 0
     }
 

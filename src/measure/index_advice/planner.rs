@@ -113,14 +113,16 @@ impl Planner for Advisor<'_> {
 
 /// Expressions and predicates that candidates are made of.
 fn texts(shape: &QueryShape) -> impl Iterator<Item = &str> {
-    let expression = |part| match part {
-        &Part::Expression(ref text) => Some(text.as_str()),
-        &Part::Column(_) => None,
-    };
-    shape.references.iter().flat_map(move |reference| {
-        let conditions = reference.conditions.iter().filter_map(move |condition| expression(&condition.part));
+    fn expression(part: &Part) -> Option<&str> {
+        match part {
+            Part::Expression(text) => Some(text),
+            Part::Column(_) => None,
+        }
+    }
+    shape.references.iter().flat_map(|reference| {
+        let conditions = reference.conditions.iter().filter_map(|condition| expression(&condition.part));
         let orders = reference.orders.iter().flat_map(|order| &order.keys);
-        let orders = orders.filter_map(move |key| expression(&key.part));
+        let orders = orders.filter_map(|key| expression(&key.part));
         conditions.chain(orders).chain(reference.predicates.iter().map(String::as_str))
     })
 }

@@ -82,6 +82,8 @@ struct Text {
     search_path: CString,
 }
 
+/// SQLSTATEs of a parameter whose type the context does not tell: ambiguous function or operator, indeterminate type.
+const UNKNOWN_TYPE: [&str; 2] = ["42725", "42P18"];
 /// SQLSTATE of a statement that is not one plannable query.
 const NOT_A_QUERY: &str = "0A000";
 
@@ -145,10 +147,24 @@ fn analyze(text: &Text, parameters: Parameters) -> (Query, QueryShape, Bound, f6
             "GRANT the role to the caller, or call as a superuser.",
         )
     }
-    let query = as_role(text.role, &text.search_path, || Query::analyze("query", &text.text));
+    let planner = WhatIf::new();
+    let analyze = |how: fn(&str, &str) -> Query| {
+        as_role(text.role, &text.search_path, || {
+            let query = how("query", &text.text);
+            planner.check_permissions(&query);
+            query
+        })
+    };
+    let query = match text.query_id {
+        None => analyze(Query::analyze),
+        Some(_) => match guarded(|| analyze(Query::analyze)) {
+            Ok(query) => query,
+            Err(caught) if UNKNOWN_TYPE.contains(&caught.sqlstate.as_str()) => analyze(Query::analyze_with_integers),
+            Err(_) => analyze(Query::analyze),
+        },
+    };
     // Planned too, but printed in a search_path in which names are qualified.
     let shape = as_role(text.role, PRINTED_IN, || query.shape());
-    let planner = WhatIf::new();
     let plan = |values: Bound| as_role(text.role, &text.search_path, || planner.plan(&query, values, &[], &[]));
     let sets = match parameters {
         Parameters::Sampled if query.parameters() > 0 => sample(text.role, &query, &shape),

@@ -72,6 +72,16 @@ impl Query {
     /// Raises the server's error when the text is wrong, and one of ours when it is not one plannable statement. `argument`
     /// is what the message calls the text.
     pub fn analyze(argument: &str, text: &str) -> Query {
+        Query::analyze_with(argument, text, false)
+    }
+
+    /// As `analyze`, with all parameters integers: pg_stat_statements replaces constants whose type was known by parameters
+    /// whose type may not be, as in `generate_series($1, $2)`.
+    pub fn analyze_with_integers(argument: &str, text: &str) -> Query {
+        Query::analyze_with(argument, text, true)
+    }
+
+    fn analyze_with(argument: &str, text: &str, integers: bool) -> Query {
         let text = typed_parameters(text);
         let Ok(text) = CString::new(text) else {
             raise(
@@ -82,11 +92,11 @@ impl Query {
         };
         let mut query = Query { tree: None, text, parameter_types: Vec::new(), write: None, arena: Arena::new() };
         // SAFETY: what the parser allocates goes with the arena; the finished tree is copied out of it first.
-        Arena::new().enter(|| unsafe { query.read(argument) });
+        Arena::new().enter(|| unsafe { query.read(argument, integers) });
         query
     }
 
-    unsafe fn read(&mut self, argument: &str) {
+    unsafe fn read(&mut self, argument: &str, integers: bool) {
         // SAFETY: the trees are the server's own, in the current memory context; the copy is in `self.arena`.
         unsafe {
             let statement = only_statement(argument, &self.text);
@@ -96,7 +106,12 @@ impl Query {
             (*statement).stmt = select;
             let state = pg_sys::make_parsestate(null_mut());
             (*state).p_sourcetext = self.text.as_ptr();
-            let (mut types, mut number) = (null_mut(), 0);
+            let (mut types, mut number) = (null_mut::<pg_sys::Oid>(), 0);
+            if integers {
+                number = highest_parameter(&self.text);
+                types = pg_sys::palloc0(size_of::<pg_sys::Oid>() * number.max(1) as usize).cast();
+                (0..number as usize).for_each(|position| types.add(position).write(pg_sys::INT4OID));
+            }
             server::setup_parse_variable_parameters(state, &raw mut types, &raw mut number);
             let analyzed = pg_sys::transformTopLevelStmt(state, statement);
             server::check_variable_parameters(state, analyzed);
@@ -260,6 +275,14 @@ unsafe fn column_number(table: pg_sys::Oid, name: *const c_char) -> i16 {
         }
         number
     }
+}
+
+/// 3 when the text has `$3` and none higher.
+fn highest_parameter(text: &CStr) -> i32 {
+    let parameter = regex_lite::Regex::new(r"\$(\d{1,5})\b").expect("a constant");
+    let text = text.to_string_lossy();
+    let numbers = parameter.captures_iter(&text).filter_map(|captures| captures[1].parse().ok());
+    numbers.max().unwrap_or(0).min(MOST_PARAMETERS)
 }
 
 /// pg_stat_statements writes `interval '1 day'` as `interval $1`, which is no SQL: it becomes `$1::interval`.

@@ -2,7 +2,18 @@
 
 use super::definition::Column;
 use crate::advice::index_size::{Elements, KeyColumn, packed};
-use pgrx::pg_sys::{self, Oid};
+use pgrx::PgList;
+use pgrx::pg_sys::{self, NodeTag, Oid};
+use std::ffi::CStr;
+
+/// What an expression is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Resembles {
+    /// Of the index's table.
+    pub attribute: i16,
+    /// It has as many values as the column.
+    pub one_to_one: bool,
+}
 
 /// Distinct values the planner assumes where it knows nothing.
 const UNKNOWN_DISTINCT: f64 = 200.0;
@@ -10,6 +21,8 @@ const UNKNOWN_DISTINCT: f64 = 200.0;
 const BTREE_EQUAL_IMAGE: i16 = 4;
 const GIST_COMPRESS: i16 = 3;
 const GIST_FETCH: i16 = 9;
+/// Their size depends on what is within the values.
+const SAMPLED_CLASSES: [&str; 4] = ["jsonb_ops", "jsonb_path_ops", "gin_trgm_ops", "gist_trgm_ops"];
 const VALUES: u32 = pg_sys::ATTSTATSSLOT_VALUES;
 const NUMBERS: u32 = pg_sys::ATTSTATSSLOT_NUMBERS;
 const BOTH: u32 = VALUES | NUMBERS;
@@ -27,8 +40,10 @@ pub fn is_returned(method: &str, family: Oid, class_type: Oid) -> bool {
     }
 }
 
-/// `attribute` of `relation` with its statistics; None: an expression, of which the type alone is known.
-pub fn size_column(method: &str, column: &Column, relation: Oid, attribute: Option<i16>, rows: f64) -> KeyColumn {
+/// A column of an index on `relation` with its statistics; of an expression, as far as they are those of its column.
+/// `number` gives the relation's attribute number for one of the index's table.
+pub fn size_column(method: &str, column: &Column, relation: Oid, number: impl Fn(i16) -> i16, rows: f64) -> KeyColumn {
+    let attribute = (column.attribute != 0).then(|| number(column.attribute));
     let (mut length, mut by_value, mut alignment) = (0, false, 0);
     // SAFETY: the type exists: a column of a locked table has it.
     let width = unsafe {
@@ -51,10 +66,62 @@ pub fn size_column(method: &str, column: &Column, relation: Oid, attribute: Opti
         dimensions: f64::from(column.type_modifier.max(0)),
         ..KeyColumn::default()
     };
-    if let Some(attribute) = attribute {
-        add_statistics(&mut size, relation, attribute, rows);
+    match (attribute, column.resembles) {
+        (Some(attribute), _) => add_statistics(&mut size, relation, attribute, rows),
+        // An expression of one column: as many values as the column has, or at most as wide as these.
+        (None, Some(Resembles { attribute, one_to_one: true })) => {
+            add_statistics(&mut size, relation, number(attribute), rows);
+        }
+        (None, Some(Resembles { attribute, .. })) if size.varies() => {
+            let resembled = column_numbers(relation.to_u32(), number(attribute), rows);
+            size.average_width = resembled.map_or(size.average_width, |numbers| numbers.average_width);
+        }
+        _ => {}
     }
     size
+}
+
+/// The one column that an expression is made of, if it is one.
+pub fn resembles(expression: *mut pg_sys::Node) -> Option<Resembles> {
+    /// Different texts stay different, but for a few.
+    const ONE_TO_ONE: [u32; 6] = [
+        pg_sys::F_LOWER_TEXT,
+        pg_sys::F_UPPER_TEXT,
+        pg_sys::F_INITCAP,
+        pg_sys::F_BTRIM_TEXT,
+        pg_sys::F_MD5_TEXT,
+        pg_sys::F_REVERSE,
+    ];
+    // SAFETY: an analyzed expression over one table; nodes are cast after a look at their tags.
+    unsafe {
+        let columns = PgList::<pg_sys::Var>::from_pg(pg_sys::pull_var_clause(expression, 0));
+        let attribute = (*columns.get_ptr(0)?).varattno;
+        let same = columns.iter_ptr().all(|column| (*column).varattno == attribute);
+        let one_to_one = (*expression).type_ == NodeTag::T_FuncExpr
+            && ONE_TO_ONE.contains(&(*expression.cast::<pg_sys::FuncExpr>()).funcid.to_u32());
+        (same && attribute > 0).then_some(Resembles { attribute, one_to_one })
+    }
+}
+
+/// A copy of the statistics of `attribute`, but for the values: what is known of an expression that is one to one with it.
+/// Null where there are none.
+pub fn statistics_without_values(relation: Oid, attribute: i16) -> pg_sys::HeapTuple {
+    // SAFETY: the tuple is released after it is copied; the copy is ours.
+    unsafe {
+        let tuple = statistics_tuple(relation, attribute, false);
+        if tuple.is_null() {
+            return tuple;
+        }
+        let copy = pg_sys::heap_copytuple(tuple);
+        pg_sys::ReleaseSysCache(tuple);
+        let statistics = &mut *pg_sys::GETSTRUCT(copy).cast::<pg_sys::FormData_pg_statistic>();
+        statistics.stakind1 = 0;
+        statistics.stakind2 = 0;
+        statistics.stakind3 = 0;
+        statistics.stakind4 = 0;
+        statistics.stakind5 = 0;
+        copy
+    }
 }
 
 /// Of a btree: the operator class's support function says that equal values look the same.
@@ -149,9 +216,13 @@ fn add_statistics(size: &mut KeyColumn, relation: Oid, attribute: i16, rows: f64
         }
         let common = Slot::of(tuple, pg_sys::STATISTIC_KIND_MCV, BOTH);
         let histogram = Slot::of(tuple, pg_sys::STATISTIC_KIND_HISTOGRAM, VALUES);
-        if size.type_length == -1 {
-            let drawn = histogram.as_ref().or(common.as_ref());
-            size.widths = drawn.map(Slot::widths).unwrap_or_default();
+        if size.type_length == -1
+            && let Some(drawn) = histogram.as_ref().or(common.as_ref())
+        {
+            size.widths = drawn.widths();
+            if SAMPLED_CLASSES.contains(&size.class.as_str()) {
+                size.samples = drawn.printed();
+            }
         }
         size.most_common_frequencies = common.map(|slot| slot.numbers().to_vec()).unwrap_or_default();
         if let Some(correlation) = Slot::of(tuple, pg_sys::STATISTIC_KIND_CORRELATION, NUMBERS) {
@@ -189,6 +260,20 @@ impl Slot {
             0 => &[],
             // SAFETY: the slot holds so many.
             number => unsafe { std::slice::from_raw_parts(self.0.numbers, number as usize) },
+        }
+    }
+
+    /// For the size model, which gives out numbers only.
+    fn printed(&self) -> Vec<String> {
+        let (mut function, mut varies) = (pg_sys::InvalidOid, false);
+        // SAFETY: the slot's values are of its type.
+        unsafe {
+            pg_sys::getTypeOutputInfo(self.0.valuetype, &raw mut function, &raw mut varies);
+            let print = |position: usize| {
+                let text = pg_sys::OidOutputFunctionCall(function, *self.0.values.add(position));
+                CStr::from_ptr(text).to_string_lossy().into_owned()
+            };
+            (0..self.0.nvalues as usize).map(print).collect()
         }
     }
 

@@ -1,8 +1,8 @@
 //! What CREATE INDEX would make, from its text, by the checks that CREATE INDEX itself does.
 
-use super::column;
+use super::column::{self, Resembles};
 use crate::advice::index_size::KeyColumn;
-use crate::db::{Arena, check_for_interrupts, raise};
+use crate::db::{self, Arena, check_for_interrupts, raise};
 use crate::facts::{Name, QualifiedName};
 use crate::measure::server;
 use pgrx::pg_sys::{self, NodeTag, Oid};
@@ -51,6 +51,8 @@ pub struct Column {
     pub nulls_first: bool,
     /// An index-only scan can return it.
     pub returned: bool,
+    /// Of an expression.
+    pub resembles: Option<Resembles>,
 }
 
 impl Definition {
@@ -101,6 +103,7 @@ unsafe fn read(argument: &str, text: &CStr, keep: &Arena) -> Definition {
         let included = PgList::<pg_sys::IndexElem>::from_pg((*statement).indexIncludingParams);
         refuse_what_the_method_cannot(&*statement, &*routine, &method_name, keys.len() + included.len());
         refuse_parameters(&*statement, &*routine);
+        refuse_on_partitioned(argument, &*statement, table, &table_name);
         let (mut columns, mut expressions) = (Vec::new(), null_mut());
         for element in keys.iter_ptr() {
             let (column, expression) = key(&*element, table, (&method_name, method, method_text), &*routine);
@@ -173,6 +176,32 @@ unsafe fn refuse_kind(argument: &str, table: Oid, name: &QualifiedName) {
             format!("argument {argument}: {name} is {what}"),
             "Indexes can be created on tables, partitioned tables and materialized views.",
         )
+    }
+}
+
+/// On a partitioned table: ONLY makes an index that is of no use yet; a unique one needs the partition key among its own.
+unsafe fn refuse_on_partitioned(argument: &str, statement: &pg_sys::IndexStmt, table: Oid, name: &QualifiedName) {
+    // SAFETY: catalog lookups; the elements are those of the parse tree.
+    unsafe {
+        if pg_sys::get_rel_relkind(table) as u8 != pg_sys::RELKIND_PARTITIONED_TABLE {
+            return;
+        }
+        let refuse = |what: &str, hint: &str| -> ! {
+            raise(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, format!("argument {argument}: {what} {name}"), hint)
+        };
+        if !(*statement.relation).inh {
+            refuse("the planner takes no index ON ONLY", "Leave ONLY out: the index is then one on all partitions.")
+        }
+        if statement.unique {
+            let elements = PgList::<pg_sys::IndexElem>::from_pg(statement.indexParams);
+            let keys: Vec<i16> = elements.iter_ptr().filter_map(|element| plain_column(&*element, table)).collect();
+            let needed = db::read(include_str!("../../../sql/facts/partition_key.sql"), &[table.into()], |row| {
+                row.take::<Vec<i16>>()
+            });
+            if !needed.iter().flatten().all(|attribute| keys.contains(attribute)) {
+                refuse("no unique index without the partition key on", "Add the columns of the partition key.")
+            }
+        }
     }
 }
 
@@ -256,6 +285,7 @@ unsafe fn key(
             descending,
             nulls_first,
             returned,
+            resembles: if expression.is_null() { None } else { column::resembles(expression) },
         };
         (column, expression)
     }
@@ -283,6 +313,7 @@ unsafe fn included_column(element: &pg_sys::IndexElem, table: Oid, routine: &pg_
             descending: false,
             nulls_first: false,
             returned: routine.amcanreturn.is_some(),
+            resembles: None,
         }
     }
 }
@@ -440,15 +471,7 @@ pub fn size_columns(
     let mut all: Vec<KeyColumn> = definition
         .columns
         .iter()
-        .map(|column| {
-            column::size_column(
-                &definition.method_name,
-                column,
-                relation,
-                (column.attribute != 0).then(|| number(column.attribute)),
-                rows,
-            )
-        })
+        .map(|column| column::size_column(&definition.method_name, column, relation, &number, rows))
         .collect();
     let included = all.split_off(definition.key_columns);
     (all, included)

@@ -1,6 +1,7 @@
 //! Shows hypothetical indexes to the planner, hides real ones, and names the former in EXPLAIN.
 
 use super::WhatIf;
+use super::column::{self, Resembles};
 use super::part::Part;
 use super::vector_cost::{self, VectorParameters};
 use pgrx::pg_sys::{self, Oid};
@@ -52,6 +53,8 @@ thread_local! {
 static mut NEXT_RELATION_INFO: pg_sys::get_relation_info_hook_type = None;
 static mut NEXT_INDEX_NAME: pg_sys::explain_get_index_name_hook_type = None;
 
+static mut NEXT_INDEX_STATS: pg_sys::get_index_stats_hook_type = None;
+
 /// Called once, when the library is loaded.
 pub fn install() {
     // SAFETY: a backend has one thread; the hooks that were there are called by ours.
@@ -60,6 +63,8 @@ pub fn install() {
         pg_sys::get_relation_info_hook = Some(relation_info);
         NEXT_INDEX_NAME = pg_sys::explain_get_index_name_hook;
         pg_sys::explain_get_index_name_hook = Some(index_name);
+        NEXT_INDEX_STATS = pg_sys::get_index_stats_hook;
+        pg_sys::get_index_stats_hook = Some(index_statistics);
     }
 }
 
@@ -255,6 +260,49 @@ unsafe extern "C-unwind" fn index_name(oid: Oid) -> *const c_char {
             None => null(),
         }
     }
+}
+
+/// Statistics of an expression, which ANALYZE would gather if the index existed: those of its column, where they are as good.
+///
+/// SAFETY: called by the planner's estimators, which free what they are given.
+#[pg_guard]
+unsafe extern "C-unwind" fn index_statistics(
+    root: *mut pg_sys::PlannerInfo,
+    oid: Oid,
+    column: pg_sys::AttrNumber,
+    variable: *mut pg_sys::VariableStatData,
+) -> bool {
+    // SAFETY: as said above; a scope is in force only while `Scope::run` holds it.
+    unsafe {
+        if let Some(scope) = ACTIVE.get().as_ref()
+            && let Some(number) = scope.what_if.number_of(oid)
+        {
+            let index = scope.what_if.index(number);
+            let Some(Resembles { attribute, one_to_one: true }) =
+                index.definition.columns[column as usize - 1].resembles
+            else {
+                return false;
+            };
+            let entry = *(*root).simple_rte_array.add((*(*variable).rel).relid as usize);
+            let relation = (*entry).relid;
+            let Some(part) = scope.what_if.part(index, relation) else { return false };
+            (*variable).statsTuple = column::statistics_without_values(relation, part.number(attribute));
+            (*variable).freefunc = Some(free_tuple);
+            (*variable).acl_ok = false;
+            return !(*variable).statsTuple.is_null();
+        }
+        match NEXT_INDEX_STATS {
+            Some(next) => next(root, oid, column, variable),
+            None => false,
+        }
+    }
+}
+
+/// SAFETY: called by the planner's estimators with the tuple that they were given.
+#[pg_guard]
+unsafe extern "C-unwind" fn free_tuple(tuple: pg_sys::HeapTuple) {
+    // SAFETY: as said above.
+    unsafe { pg_sys::heap_freetuple(tuple) };
 }
 
 /// Of the hypothetical index that the planner asks the cost of.

@@ -11,9 +11,8 @@ mod plan;
 mod trust;
 mod vector_cost;
 
-pub use column::{ColumnNumbers, column_numbers};
+pub use column::column_numbers;
 pub use hook::install as install_hooks;
-pub use plan::Planned;
 
 use crate::db::{self, Arena};
 use crate::measure::server;
@@ -35,6 +34,13 @@ pub fn is_index(oid: Oid) -> bool {
     // SAFETY: a catalog lookup.
     let kind = unsafe { pg_sys::get_rel_relkind(oid) } as u8;
     matches!(kind, pg_sys::RELKIND_INDEX | pg_sys::RELKIND_PARTITIONED_INDEX)
+}
+
+/// A real index, and for a partitioned one those of the partitions that are attached to it.
+pub fn with_parts(index: Oid) -> Vec<u32> {
+    // SAFETY: a scan of pg_inherits; nothing is locked, for nothing is opened.
+    let parts = unsafe { part::oids(server::find_all_inheritors(index, pg_sys::NoLock as i32, null_mut())) };
+    parts.into_iter().map(Oid::to_u32).collect()
 }
 
 /// Qualified and quoted; None where there is no such relation.

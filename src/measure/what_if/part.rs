@@ -62,6 +62,8 @@ pub struct Part {
     /// Of range table entry 1, with this relation's attribute numbers.
     pub expressions: *mut pg_sys::List,
     pub predicate: *mut pg_sys::List,
+    /// By attribute number of the index's table less 1; None: it is this one.
+    numbers: Option<Vec<i16>>,
 }
 
 impl Part {
@@ -82,10 +84,7 @@ impl Part {
                 });
             }
         }
-        let number = |attribute: i16| match &numbers {
-            Some(numbers) if attribute > 0 => numbers[attribute as usize - 1],
-            _ => attribute,
-        };
+        let number = |attribute| number_in(&numbers, attribute);
         let (keys, included) = size_columns(definition, relation.oid, relation.rows, number);
         let size = index_size::size(&Physical {
             method: Method::named(&definition.method_name).unwrap_or_default(),
@@ -107,10 +106,23 @@ impl Part {
         Part {
             size,
             tuples,
-            attributes: definition.columns.iter().map(|column| number(column.attribute)).collect(),
+            attributes: definition.columns.iter().map(|column| number_in(&numbers, column.attribute)).collect(),
             expressions,
             predicate,
+            numbers,
         }
+    }
+
+    /// Of this relation, for an attribute number of the index's table.
+    pub fn number(&self, attribute: i16) -> i16 {
+        number_in(&self.numbers, attribute)
+    }
+}
+
+fn number_in(numbers: &Option<Vec<i16>>, attribute: i16) -> i16 {
+    match numbers {
+        Some(numbers) if attribute > 0 => numbers[attribute as usize - 1],
+        _ => attribute,
     }
 }
 

@@ -40,6 +40,18 @@ impl WhatIf {
         }
     }
 
+    /// Raises an error when the role in force may not read what the query reads: costs tell of the values.
+    pub fn check_permissions(&self, query: &Query) {
+        // SAFETY: the plan is looked at before its memory goes.
+        unsafe {
+            self.with_plan(query, Bound::GENERIC, &[], &[], |planned, _, _| {
+                if let Some(statement) = planned.as_ref() {
+                    pg_sys::ExecCheckPermissions(statement.rtable, statement.permInfos, true);
+                }
+            })
+        }
+    }
+
     /// As `plan`, and checks that the caller may read what the query reads, as EXPLAIN does.
     pub fn explain(&self, query: &Query, values: Bound, created: &[usize], hidden: &[u32]) -> Explained {
         // SAFETY: the plan is read and printed before its memory goes.
