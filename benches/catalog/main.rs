@@ -55,7 +55,7 @@ const CONFIGURE: &str = "
     where options ? 'min_statistics_days'";
 
 fn main() -> Result<()> {
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start(None, &[])?;
     let figures = SIZES.iter().map(|tables| measure(&cluster, *tables)).collect::<Result<Vec<_>>>()?;
     print(&figures[0], &figures[1]);
     Ok(())

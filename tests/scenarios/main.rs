@@ -4,12 +4,15 @@ mod arguments;
 mod dump;
 mod faults;
 mod foreign_schemas;
+mod index_advice;
 mod privileges;
 mod reports;
 mod rule_cases;
 mod sample_app;
 mod server;
 mod standby;
+mod what_if;
+mod what_if_refused;
 
 use libtest_mimic::Arguments;
 use server::Server;
@@ -34,6 +37,9 @@ fn main() {
     trials.extend(faults::trials(&server));
     trials.extend(dump::trials(&server));
     trials.extend(reports::trials(&server));
+    trials.extend(index_advice::trials(&server));
+    trials.extend(what_if::trials(&server));
+    trials.extend(what_if_refused::trials(&server));
     // The summary shows what panicked; where is enough here.
     panic::set_hook(Box::new(|panic| eprintln!("failed at {}", panic.location().unwrap())));
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -142,7 +142,7 @@ fn severities_of_foreign_keys(database: &Database) {
     assert_eq!(severities(1_000, 5_000), ["critical", "critical", "high", "critical", "high"]);
 }
 
-fn is_complete(finding: &Value) {
+pub fn is_complete(finding: &Value) {
     for column in ["fingerprint", "rule", "severity", "category", "object", "summary", "cause", "risk"] {
         assert!(!text(finding, column).trim().is_empty(), "{column} is empty: {finding:#}");
     }

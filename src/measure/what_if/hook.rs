@@ -283,8 +283,11 @@ unsafe extern "C-unwind" fn index_statistics(
             else {
                 return false;
             };
-            let entry = *(*root).simple_rte_array.add((*(*variable).rel).relid as usize);
-            let relation = (*entry).relid;
+            // The cost estimate of btrees names no relation.
+            let relation = match (*variable).rel.as_ref() {
+                Some(info) => (**(*root).simple_rte_array.add(info.relid as usize)).relid,
+                None => index.definition.table,
+            };
             let Some(part) = scope.what_if.part(index, relation) else { return false };
             (*variable).statsTuple = column::statistics_without_values(relation, part.number(attribute));
             (*variable).freefunc = Some(free_tuple);
