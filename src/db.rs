@@ -143,8 +143,8 @@ pub fn with_search_path<T>(search_path: &CStr, body: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Runs `body` with the rights of `role` and its search_path, and with no way back to the caller's: as VACUUM runs what
-/// owners of tables have written. Errors: as for `with_search_path`.
+/// Runs `body` with the rights of `role` and its search_path, read-only and with no way back to the caller's rights: as VACUUM
+/// runs what owners of tables have written. Errors: as for `with_search_path`.
 pub fn as_role<T>(role: u32, search_path: &CStr, body: impl FnOnce() -> T) -> T {
     let (mut user, mut context) = (pg_sys::InvalidOid, 0);
     // SAFETY: the calls pair up as in the server's own maintenance commands; a subtransaction that is rolled back undoes them.
@@ -152,7 +152,10 @@ pub fn as_role<T>(role: u32, search_path: &CStr, body: impl FnOnce() -> T) -> T 
         pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);
         let restricted = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
         pg_sys::SetUserIdAndSecContext(role.into(), context | restricted as i32);
+        let read_only = pg_sys::XactReadOnly;
+        pg_sys::XactReadOnly = true;
         let result = with_search_path(search_path, body);
+        pg_sys::XactReadOnly = read_only;
         pg_sys::SetUserIdAndSecContext(user, context);
         result
     }
@@ -216,7 +219,9 @@ fn caught(error: CaughtError) -> Caught {
         | CaughtError::RustPanic { ereport: report, .. } => report,
     };
     let code = report.sql_error_code();
-    if matches!(code, PgSqlErrorCode::ERRCODE_QUERY_CANCELED | PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN) {
+    // Anyone can RAISE with these codes; the server's own come from where it looks at interrupts.
+    let ends = matches!(code, PgSqlErrorCode::ERRCODE_QUERY_CANCELED | PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN);
+    if ends && report.function_name() == Some("ProcessInterrupts") {
         error.rethrow();
     }
     Caught { sqlstate: sqlstate(code), message: report.message().to_string() }

@@ -27,6 +27,8 @@ pub struct AdvisedQuery {
     pub mean_ms: Option<f64>,
     pub shape: QueryShape,
     pub weight: f64,
+    /// OIDs of the indexes in its plan as things are.
+    pub indexes: Vec<u32>,
 }
 
 pub struct NotPlanned {

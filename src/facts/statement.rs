@@ -59,7 +59,7 @@ pub fn filters(text: &CStr, names: &TableNames, search_path: &[String]) -> Optio
             return None;
         }
         let mut search = Search { names, search_path, scopes: Vec::new(), with: Vec::new(), filters: Vec::new() };
-        walk(node, (&raw mut search).cast());
+        visit(node, (&raw mut search).cast());
         Some(search.filters)
     }
 }
@@ -85,8 +85,7 @@ struct Source<'a> {
 }
 
 /// SAFETY: called by `filters` and by the server's tree walker, with nodes of a raw parse tree and a `Search`.
-#[pg_guard]
-unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+unsafe fn visit(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
     if node.is_null() {
         return false;
     }
@@ -135,6 +134,15 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
         (*context.cast::<Search>()).scopes.pop();
         false
     }
+}
+
+/// The server's walker calls this; our own code calls `visit`, for an error must unwind through it.
+///
+/// SAFETY: as of `visit`.
+#[pg_guard]
+unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    // SAFETY: as said above.
+    unsafe { visit(node, context) }
 }
 
 impl<'a> Search<'a> {

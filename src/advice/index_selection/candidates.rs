@@ -15,6 +15,8 @@ const STATES: f64 = 20.0;
 const SHARED_RANGE: usize = 3;
 /// The most columns that are included.
 const MAX_INCLUDED: usize = 8;
+/// Bytes of a value, on average.
+const WIDEST_INCLUDED: f64 = 100.0;
 /// Header and line pointer of a row.
 const ROW_HEADER: f64 = 28.0;
 
@@ -48,6 +50,7 @@ pub fn propose(workload: &Workload) -> Proposals {
             asked.entry(candidate).or_default().push(number as u32);
         }
     }
+    asked.retain(|candidate, _| fits(candidate, workload.tables.get(&candidate.table)));
     asked.retain(|candidate, _| !workload.indexes.iter().any(|index| index.serves(candidate)));
     let mut kept: Vec<(Candidate, Vec<u32>)> = asked.into_iter().collect();
     if kept.len() > workload.options.max_candidates {
@@ -63,6 +66,20 @@ pub fn propose(workload: &Workload) -> Proposals {
         proposals.candidates.push(candidate);
     }
     proposals
+}
+
+/// A column that may hold what no btree can is neither key nor included; without statistics nobody knows.
+fn fits(candidate: &Candidate, table: Option<&TableStatistics>) -> bool {
+    let of = |column: &i16| table.and_then(|table| table.columns.get(column));
+    let keys = candidate.keys.iter().filter_map(|key| match &key.part {
+        Part::Column(column) => Some(column),
+        Part::Expression(_) => None,
+    });
+    let known_wide = |column: &i16| of(column).is_some_and(|statistics| !statistics.fits_btree);
+    let narrow = |column: &i16| {
+        of(column).is_some_and(|statistics| statistics.fits_btree && statistics.average_width <= WIDEST_INCLUDED)
+    };
+    candidate.included.iter().all(narrow) && (candidate.method != "btree" || !{ keys }.any(known_wide))
 }
 
 fn shared_predicates(workload: &Workload) -> Shared<'_> {

@@ -107,6 +107,8 @@ pub struct ColumnStatistics {
     pub null_fraction: f64,
     /// In bytes.
     pub average_width: f64,
+    /// No value is known that is too wide for a btree.
+    pub fits_btree: bool,
 }
 
 #[derive(Clone, Debug)]

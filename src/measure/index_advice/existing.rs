@@ -19,6 +19,7 @@ pub fn tables<'a>(catalog: &Catalog, shapes: impl Iterator<Item = &'a QueryShape
                 distinct: numbers.distinct,
                 null_fraction: numbers.null_fraction,
                 average_width: numbers.average_width,
+                fits_btree: numbers.fits_btree,
             };
             Some((column, statistics))
         };

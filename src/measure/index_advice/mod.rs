@@ -60,6 +60,7 @@ pub fn advise(request: Request, database: &Database, catalog: &Catalog) -> Index
         mean_ms: query.mean_ms,
         weight: query.weight,
         shape: query.shape,
+        indexes: query.indexes,
     });
     db::check_for_interrupts();
     IndexAdvice {

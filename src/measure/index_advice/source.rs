@@ -5,7 +5,7 @@ use crate::db::{self, as_role, guarded, raise, with_search_path};
 use crate::facts::query::QueryShape;
 use crate::facts::{Database, NotPlanned, Source, statements};
 use crate::measure::query::{Bound, Query, Value, representative};
-use crate::measure::what_if::WhatIf;
+use crate::measure::what_if::{Planned, WhatIf};
 use pgrx::PgSqlErrorCode;
 use std::ffi::{CStr, CString};
 use std::time::Instant;
@@ -63,6 +63,7 @@ pub struct SourcedQuery {
     pub rows_per_call: Option<f64>,
     /// Planned as it is, unweighted.
     pub cost: f64,
+    pub indexes: Vec<u32>,
     pub weight: f64,
     pub shape: QueryShape,
     pub query: Query,
@@ -103,16 +104,17 @@ pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
             false => guarded(|| analyze(&text, request.parameters)),
         };
         match analyzed {
-            Ok((query, shape, _, _)) if shape.references.is_empty() && shape.write.is_none() => {
+            Ok(Analyzed { query, shape, .. }) if shape.references.is_empty() && shape.write.is_none() => {
                 drop(query);
                 sourced.left_out += 1;
             }
-            Ok((query, shape, values, cost)) => sourced.queries.push(SourcedQuery {
+            Ok(Analyzed { query, shape, values, planned }) => sourced.queries.push(SourcedQuery {
                 query_id: text.query_id,
                 calls: text.calls,
                 mean_ms: text.mean_ms,
                 rows_per_call: text.rows_per_call,
-                cost,
+                cost: planned.cost,
+                indexes: planned.existing,
                 weight: 0.0,
                 shape,
                 query,
@@ -139,7 +141,15 @@ pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
     sourced
 }
 
-fn analyze(text: &Text, parameters: Parameters) -> (Query, QueryShape, Bound, f64) {
+struct Analyzed {
+    query: Query,
+    shape: QueryShape,
+    values: Bound,
+    /// As things are.
+    planned: Planned,
+}
+
+fn analyze(text: &Text, parameters: Parameters) -> Analyzed {
     if !db::may_become(text.role) {
         raise(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -159,7 +169,10 @@ fn analyze(text: &Text, parameters: Parameters) -> (Query, QueryShape, Bound, f6
         None => analyze(Query::analyze),
         Some(_) => match guarded(|| analyze(Query::analyze)) {
             Ok(query) => query,
-            Err(caught) if UNKNOWN_TYPE.contains(&caught.sqlstate.as_str()) => analyze(Query::analyze_with_integers),
+            Err(caught) if UNKNOWN_TYPE.contains(&caught.sqlstate.as_str()) => {
+                // What its error says is not what is wrong with the text.
+                guarded(|| analyze(Query::analyze_with_integers)).unwrap_or_else(|_| analyze(Query::analyze))
+            }
             Err(_) => analyze(Query::analyze),
         },
     };
@@ -175,20 +188,20 @@ fn analyze(text: &Text, parameters: Parameters) -> (Query, QueryShape, Bound, f6
         Some(measured) => ((rows + 1.0) / (measured + 1.0)).ln().abs(),
         None => 0.0,
     };
-    let mut best = None;
+    let mut best: Option<(Bound, Planned, f64)> = None;
     for set in sets {
         let values = as_role(text.role, &text.search_path, || query.bind(&set));
         let planned = plan(values);
         let found = distance(planned.rows);
-        if best.is_none_or(|(_, _, least)| found < least) {
-            best = Some((values, planned.cost, found));
+        if best.as_ref().is_none_or(|(_, _, least)| found < *least) {
+            best = Some((values, planned, found));
         }
     }
-    let (values, cost) = match best {
-        Some((values, cost, _)) => (values, cost),
-        None => (Bound::GENERIC, plan(Bound::GENERIC).cost),
+    let (values, planned) = match best {
+        Some((values, planned, _)) => (values, planned),
+        None => (Bound::GENERIC, plan(Bound::GENERIC)),
     };
-    (query, shape, values, cost)
+    Analyzed { query, shape, values, planned }
 }
 
 fn sample(role: u32, query: &Query, shape: &QueryShape) -> Vec<Vec<Value>> {

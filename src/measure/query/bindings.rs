@@ -52,8 +52,8 @@ impl Bindings {
 
     /// Every parameter of the query once, by number; those that are compared with nothing have the role Other.
     pub unsafe fn of(mut self, query: *mut pg_sys::Query) -> Vec<Parameter> {
-        // SAFETY: the tree is analyzed; `walk` gets back the collection that it is handed here.
-        unsafe { walk(query.cast(), (&raw mut self).cast()) };
+        // SAFETY: the tree is analyzed; `visit` gets back the collection that it is handed here.
+        unsafe { visit(query.cast(), (&raw mut self).cast()) };
         let rank = |found: &Parameter| (found.role == ParameterRole::Other, found.column.is_none());
         self.0.sort_by_key(|found| (found.number, rank(found)));
         self.0.dedup_by_key(|found| found.number);
@@ -62,8 +62,7 @@ impl Bindings {
 }
 
 /// SAFETY: called by `Bindings::of` and by the server's tree walkers, with a `Bindings`.
-#[pg_guard]
-unsafe extern "C-unwind" fn walk(node: *mut Node, context: *mut c_void) -> bool {
+unsafe fn visit(node: *mut Node, context: *mut c_void) -> bool {
     // SAFETY: as said above; nodes are cast after a look at their tags.
     unsafe {
         if node.is_null() {
@@ -91,6 +90,15 @@ unsafe extern "C-unwind" fn walk(node: *mut Node, context: *mut c_void) -> bool 
             _ => pg_sys::expression_tree_walker(node, Some(walk), context),
         }
     }
+}
+
+/// The server's walker calls this; our own code calls `visit`, for an error must unwind through it.
+///
+/// SAFETY: as of `visit`.
+#[pg_guard]
+unsafe extern "C-unwind" fn walk(node: *mut Node, context: *mut c_void) -> bool {
+    // SAFETY: as said above.
+    unsafe { visit(node, context) }
 }
 
 /// Beneath casts, of whatever kind.

@@ -241,13 +241,12 @@ pub unsafe fn without_relabeling(mut node: *mut Node) -> *mut Node {
 
 /// `test` holds for some node of the expression. It may change the nodes that it is given.
 pub unsafe fn any(node: *mut Node, mut test: &mut dyn FnMut(*mut Node) -> bool) -> bool {
-    // SAFETY: `walk` gets back what it is handed here, while it is borrowed.
-    unsafe { walk(node, (&raw mut test).cast()) }
+    // SAFETY: `visit` gets back what it is handed here, while it is borrowed.
+    unsafe { visit(node, (&raw mut test).cast()) }
 }
 
 /// SAFETY: called by `any` and the server's tree walker, with a reference to a test of `any`.
-#[pg_guard]
-unsafe extern "C-unwind" fn walk(node: *mut Node, test: *mut c_void) -> bool {
+unsafe fn visit(node: *mut Node, test: *mut c_void) -> bool {
     // SAFETY: as said above.
     unsafe {
         if node.is_null() {
@@ -256,6 +255,15 @@ unsafe extern "C-unwind" fn walk(node: *mut Node, test: *mut c_void) -> bool {
         (*test.cast::<&mut dyn FnMut(*mut Node) -> bool>())(node)
             || pg_sys::expression_tree_walker(node, Some(walk), test)
     }
+}
+
+/// The server's walker calls this; our own code calls `visit`, for an error must unwind through it.
+///
+/// SAFETY: as of `visit`.
+#[pg_guard]
+unsafe extern "C-unwind" fn walk(node: *mut Node, context: *mut c_void) -> bool {
+    // SAFETY: as said above.
+    unsafe { visit(node, context) }
 }
 
 /// As EXPLAIN would name it.

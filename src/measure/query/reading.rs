@@ -184,14 +184,22 @@ unsafe fn target(value: *mut pg_sys::Node) -> *mut pg_sys::ResTarget {
 }
 
 /// SAFETY: called with raw parse nodes, by us and by the server's walker.
-#[pg_guard]
-unsafe extern "C-unwind" fn holds_subquery(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+unsafe fn holds_subquery(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
     // SAFETY: as said above.
     unsafe {
         !node.is_null()
             && ((*node).type_ == NodeTag::T_SubLink
-                || pg_sys::raw_expression_tree_walker_impl(node, Some(holds_subquery), context))
+                || pg_sys::raw_expression_tree_walker_impl(node, Some(walk_to_subquery), context))
     }
+}
+
+/// The server's walker calls this; our own code calls `holds_subquery`, for an error must unwind through it.
+///
+/// SAFETY: as of `holds_subquery`.
+#[pg_guard]
+unsafe extern "C-unwind" fn walk_to_subquery(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    // SAFETY: as said above.
+    unsafe { holds_subquery(node, context) }
 }
 
 /// The constant FALSE.
@@ -234,8 +242,7 @@ unsafe fn merge_join(merge: &pg_sys::MergeStmt) -> pg_sys::JoinType::Type {
 /// Takes FOR UPDATE and its kin off, and turns WITH queries that write into their reading part.
 ///
 /// SAFETY: called with raw parse nodes, by us and by the server's walker.
-#[pg_guard]
-unsafe extern "C-unwind" fn read_only_below(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+unsafe fn read_only_below(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
     if node.is_null() {
         return false;
     }
@@ -260,7 +267,7 @@ unsafe extern "C-unwind" fn read_only_below(node: *mut pg_sys::Node, context: *m
                     select = (*select).larg;
                     (*select).lockingClause = null_mut();
                 }
-                return pg_sys::raw_expression_tree_walker_impl(select.cast(), Some(read_only_below), context);
+                return pg_sys::raw_expression_tree_walker_impl(select.cast(), Some(walk_read_only), context);
             }
             NodeTag::T_CurrentOfExpr => raise(
                 PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -277,8 +284,17 @@ unsafe extern "C-unwind" fn read_only_below(node: *mut pg_sys::Node, context: *m
             }
             _ => {}
         }
-        pg_sys::raw_expression_tree_walker_impl(node, Some(read_only_below), context)
+        pg_sys::raw_expression_tree_walker_impl(node, Some(walk_read_only), context)
     }
+}
+
+/// The server's walker calls this; our own code calls `read_only_below`, for an error must unwind through it.
+///
+/// SAFETY: as of `read_only_below`.
+#[pg_guard]
+unsafe extern "C-unwind" fn walk_read_only(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    // SAFETY: as said above.
+    unsafe { read_only_below(node, context) }
 }
 
 /// None: the WITH query only reads. Some(None): it returns nothing that anyone could name.

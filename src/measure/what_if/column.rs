@@ -157,6 +157,30 @@ pub struct ColumnNumbers {
     pub distinct: f64,
     pub null_fraction: f64,
     pub average_width: f64,
+    /// As far as the sample tells, a btree can hold every value: of a row of a few kB, CREATE INDEX would fail.
+    pub fits_btree: bool,
+}
+
+/// A btree's tuple has at most a third of a page; several columns share it.
+const WIDE: f64 = 500.0;
+/// User-defined types and arrays (pg_type.typcategory): of varying length, their values are documents, vectors, sets.
+const DOCUMENTS: [u8; 2] = [b'U', b'A'];
+
+/// ANALYZE keeps no value of more than 1 kB: of a column that has none of them, all are too wide.
+unsafe fn fits_btree(table: Oid, attribute: i16, tuple: pg_sys::HeapTuple, average_width: f64) -> bool {
+    let (mut category, mut preferred) = (0, false);
+    // SAFETY: the caller holds the tuple; the attribute exists, for it has statistics.
+    unsafe {
+        let type_oid = pg_sys::get_atttype(table, attribute);
+        if pg_sys::get_typlen(type_oid) != -1 {
+            return true;
+        }
+        pg_sys::get_type_category_preferred(type_oid, &raw mut category, &raw mut preferred);
+        let sampled = [pg_sys::STATISTIC_KIND_MCV, pg_sys::STATISTIC_KIND_HISTOGRAM];
+        !DOCUMENTS.contains(&(category as u8))
+            && average_width <= WIDE
+            && sampled.into_iter().any(|kind| Slot::of(tuple, kind, VALUES).is_some())
+    }
 }
 
 /// None: no statistics.
@@ -174,6 +198,7 @@ pub fn column_numbers(table: u32, attribute: i16, rows: f64) -> Option<ColumnNum
             distinct: distinct(statistics, rows),
             null_fraction: f64::from(statistics.stanullfrac),
             average_width: f64::from(statistics.stawidth),
+            fits_btree: fits_btree(table.into(), attribute, tuple, f64::from(statistics.stawidth)),
         };
         pg_sys::ReleaseSysCache(tuple);
         Some(numbers)

@@ -278,6 +278,10 @@ unsafe extern "C-unwind" fn index_statistics(
             && let Some(number) = scope.what_if.number_of(oid)
         {
             let index = scope.what_if.index(number);
+            // The estimators ignore the statistics of partial indexes.
+            if !index.definition.predicate.is_null() {
+                return false;
+            }
             let Some(Resembles { attribute, one_to_one: true }) =
                 index.definition.columns[column as usize - 1].resembles
             else {

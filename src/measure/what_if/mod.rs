@@ -13,6 +13,7 @@ mod vector_cost;
 
 pub use column::column_numbers;
 pub use hook::install as install_hooks;
+pub use plan::Planned;
 
 use crate::db::{self, Arena};
 use crate::measure::server;

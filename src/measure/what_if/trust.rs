@@ -16,15 +16,23 @@ pub fn calls_only_superusers_functions(definition: &Definition) -> bool {
 }
 
 /// SAFETY: called with analyzed expressions, by us and by the server's walker.
-#[pg_guard]
-unsafe extern "C-unwind" fn calls_other(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+unsafe fn calls_other(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
     // SAFETY: as said above.
     unsafe {
         !node.is_null()
             && ((*node).type_ == pg_sys::NodeTag::T_CoerceToDomain
                 || pg_sys::check_functions_in_node(node, Some(is_other), context)
-                || pg_sys::expression_tree_walker_impl(node, Some(calls_other), context))
+                || pg_sys::expression_tree_walker_impl(node, Some(walk), context))
     }
+}
+
+/// The server's walker calls this; our own code calls `calls_other`, for an error must unwind through it.
+///
+/// SAFETY: as of `calls_other`.
+#[pg_guard]
+unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    // SAFETY: as said above.
+    unsafe { calls_other(node, context) }
 }
 
 /// SAFETY: called by the server with the OID of a function.

@@ -52,7 +52,7 @@ fn check(facts: &Facts, _options: &Options) -> Verdict {
         let (old, new) = (table.index_name(index), creation.name.clone());
         let (old_bytes, new_bytes) = (catalog.index_bytes(table, index), Bytes(step.bytes));
         let drop_new = creation.rollback_sql.clone();
-        let mut finding = missing_index::finding(advice, place, table, creation);
+        let mut finding = missing_index::finding(facts, place, table, creation);
         finding.evidence.extend(object! { "replaced_index": old.to_string(), "replaced_index_bytes": old_bytes });
         finding.impact.extend(object! { "disk_bytes": change((old_bytes, "measured"), (new_bytes, "estimated")) });
         finding.fix_sql = finding.fix_sql.map(|create| format!("{create}\n{}", drop_if_valid(&new, &old)));

@@ -13,7 +13,8 @@ pub static RULE: Rule = Rule {
     enabled: true,
     condition: "Planned without the index, and without all others of these findings, no query of the workload that \
                 dbre.index_advice() was given costs more than it does with them. The index backs no constraint, is not unique, \
-                is not what a foreign key's lookup needs, and takes at least min_index_bytes. Only of a workload with times: \
+                is not what a foreign key's lookup needs, takes at least min_index_bytes, and was either never scanned or is in \
+                some plan of the workload as things are: scans that the workload does not explain come from elsewhere. Only of a workload with times: \
                 a list of texts says nothing of what else runs.",
     effect: "Every write maintains it, for no query of the workload.",
     workaround: "Look at the replicas, and ask for jobs that run seldom: neither is in the workload. Then drop it.",
@@ -57,7 +58,12 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let useless = advice.selection.useless.iter().filter(|useless| !replaced(useless));
     let findings = useless.filter_map(|useless| {
         let (table, index) = catalog.indexes().find(|(_, index)| index.oid == useless.oid)?;
-        (catalog.index_bytes(table, index).0 >= min_bytes).then(|| finding(facts, table, index, useless))
+        let parts: Vec<u32> = catalog.parts(table, index).iter().map(|part| part.oid).chain([index.oid]).collect();
+        let planned = || advice.queries.iter().any(|query| query.indexes.iter().any(|used| parts.contains(used)));
+        // Scans that no plan of the workload explains come from something that is not in it.
+        let explained = catalog.scans(table, index).0 == 0 || planned();
+        let large = catalog.index_bytes(table, index).0 >= min_bytes;
+        (large && explained).then(|| finding(facts, table, index, useless))
     });
     Ok(findings.collect())
 }

@@ -103,7 +103,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         if replaced(advice, place).is_some() {
             return None;
         }
-        let mut finding = finding(advice, place, table, creation);
+        let mut finding = finding(facts, place, table, creation);
         finding.severity = severity(advice, place, options);
         Some(finding)
     });
@@ -133,7 +133,9 @@ pub fn creation(facts: &Facts, namer: &mut Namer, table: &Table, step: &Step) ->
     new.creation(catalog, namer, table, |_, _| false)
 }
 
-pub fn finding(advice: &IndexAdvice, place: usize, table: &Table, creation: Creation) -> Finding {
+pub fn finding(facts: &Facts, place: usize, table: &Table, creation: Creation) -> Finding {
+    let advice = facts.index_advice();
+    let analyzed = facts.catalog().rows(table).is_some();
     let step = &advice.selection.steps[place];
     let specification = index_ddl::specification(&step.candidate, table);
     let bytes = Bytes(step.bytes);
@@ -149,15 +151,20 @@ pub fn finding(advice: &IndexAdvice, place: usize, table: &Table, creation: Crea
         summary: format!(
             "An index on {} {specification} would cut the cost of {} by {:.0}%, for {bytes}",
             table.name,
-            Count(helped.len() as u64).of("query").replace("querys", "queries"),
+            queries(helped.len()),
             100.0 * (1.0 - after / before.max(f64::MIN_POSITIVE)),
         ),
         cause: format!(
-            "The planner, shown the index, takes it for {} of the workload ({}), and the workload's cost falls by {:.1}%. {}",
-            Count(helped.len() as u64).of("query").replace("querys", "queries"),
+            "The planner, shown the index, takes it for {} of the workload ({}), and the workload's cost falls by {:.1}%. {}{}",
+            queries(helped.len()),
             calls.of("call"),
             100.0 * saved,
             upkeep(advice, step),
+            if analyzed {
+                ""
+            } else {
+                " The table was never analyzed, so that all of this is a guess: ANALYZE it first, and ask again."
+            },
         ),
         evidence: object! {
             "step": place + 1,
@@ -171,7 +178,7 @@ pub fn finding(advice: &IndexAdvice, place: usize, table: &Table, creation: Crea
             "queries_helped_in_all": helped.len(),
             "queries_harmed": advice.harmed().take(QUERIES_SHOWN).map(|query| advice.query(query)).collect::<Vec<_>>(),
             "alternatives": step.alternatives.iter().map(|other| alternative(table, other)).collect::<Vec<_>>(),
-            "confidence": confidence(advice, &step.candidate),
+            "confidence": if analyzed { confidence(advice, &step.candidate) } else { "low: the table was never analyzed" },
             "workload": advice.summary(),
         },
         impact: object! {
@@ -185,6 +192,10 @@ pub fn finding(advice: &IndexAdvice, place: usize, table: &Table, creation: Crea
         rollback: Rollback::Sql(creation.rollback_sql),
         verify_sql: Some(creation.verify_sql),
     }
+}
+
+fn queries(number: usize) -> String {
+    if number == 1 { "1 query".to_string() } else { format!("{} queries", Count(number as u64)) }
 }
 
 fn share(advice: &IndexAdvice, benefit: f64) -> f64 {

@@ -3,7 +3,7 @@ use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use crate::units::Count;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub static RULE: Rule = Rule {
     id: "query_not_planned",
@@ -12,7 +12,7 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "The server refused to analyze or plan a query of the workload that dbre.index_advice() was given; one finding \
-                for each error.",
+                for each SQLSTATE.",
     effect: "The advice does not know what these queries need: it may miss an index, or find one useless that they use.",
     workaround: "A table that is gone needs nothing. For names without a schema, set the role's search_path (ALTER ROLE … SET); \
                  for missing rights, call as a role that may SET ROLE to the one that runs the query.",
@@ -39,31 +39,42 @@ pub static RULE: Rule = Rule {
     check,
 };
 
-const SHOWN: usize = 10;
+const SHOWN: usize = 20;
 
 fn check(facts: &Facts, _options: &Options) -> Verdict {
-    let mut reasons: BTreeMap<(&str, &str), Vec<&NotPlanned>> = BTreeMap::new();
+    let mut reasons: BTreeMap<&str, Vec<&NotPlanned>> = BTreeMap::new();
     for query in &facts.index_advice().not_planned {
-        reasons.entry((&query.why.sqlstate, &query.why.message)).or_default().push(query);
+        reasons.entry(&query.why.sqlstate).or_default().push(query);
     }
-    Ok(reasons.into_iter().map(|((sqlstate, message), queries)| finding(sqlstate, message, &queries)).collect())
+    Ok(reasons.into_iter().map(|(sqlstate, queries)| finding(sqlstate, &queries)).collect())
 }
 
-fn finding(sqlstate: &str, message: &str, queries: &[&NotPlanned]) -> Finding {
+fn finding(sqlstate: &str, queries: &[&NotPlanned]) -> Finding {
     let calls = Count(queries.iter().map(|query| query.calls).sum::<f64>() as u64);
     let several = if queries.len() == 1 { "query" } else { "queries" };
-    let shown = queries.iter().take(SHOWN);
-    let shown =
-        shown.map(|query| json!({"query_id": query.query_id, "query": shortened(&query.text), "calls": query.calls}));
+    let messages: BTreeSet<&str> = queries.iter().map(|query| query.why.message.as_str()).collect();
+    let first = &queries[0].why.message;
+    let more = match messages.len() {
+        1 => String::new(),
+        number => format!(" (and {} like it)", Count(number as u64 - 1).of("message")),
+    };
+    let shown = queries.iter().take(SHOWN).map(|query| {
+        json!({
+            "query_id": query.query_id,
+            "query": shortened(&query.text),
+            "calls": query.calls,
+            "message": query.why.message,
+        })
+    });
     Finding {
         severity: RULE.severity,
-        object: message.to_string(),
+        object: format!("SQLSTATE {sqlstate}"),
         weight: calls.0,
-        summary: format!("{} {several} with {} could not be planned: {message}", queries.len(), calls.of("call")),
-        cause: format!("The server says {sqlstate}: {message}. What these queries need is not in the advice."),
+        summary: format!("{} {several} with {} could not be planned: {first}{more}", queries.len(), calls.of("call")),
+        cause: format!("The server says {first}{more}. What these queries need is not in the advice."),
         evidence: object! {
             "sqlstate": sqlstate,
-            "message": message,
+            "messages": messages.iter().take(SHOWN).collect::<Vec<_>>(),
             "queries": queries.len(),
             "calls": calls,
             "examples": shown.collect::<Vec<_>>(),
