@@ -23,8 +23,6 @@ pub struct Reference {
     pub columns: Vec<i16>,
     /// It reads whole rows or system columns: no index-only scan.
     pub whole_rows: bool,
-    /// Its query level has a LIMIT, or is of a kind that stops early (EXISTS, min, max).
-    pub limited: bool,
     /// Printed conditions on this table alone that hold no parameter and only immutable functions: a partial index could
     /// have them as its predicate.
     pub predicates: Vec<String>,

@@ -54,7 +54,7 @@ pub fn propose(workload: &Workload) -> Proposals {
     asked.retain(|candidate, _| !workload.indexes.iter().any(|index| index.serves(candidate)));
     let mut kept: Vec<(Candidate, Vec<u32>)> = asked.into_iter().collect();
     if kept.len() > workload.options.max_candidates {
-        kept.sort_by(|(_, a), (_, b)| b.len().cmp(&a.len()));
+        kept.sort_by_key(|(_, queries)| std::cmp::Reverse(queries.len()));
         kept.truncate(workload.options.max_candidates);
         kept.sort();
     }
@@ -226,20 +226,22 @@ fn bare(text: &str) -> &str {
     text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(text)
 }
 
-/// Some condition or order of the reference is served by an index that begins like the candidate, or all its columns are in it.
+/// A condition of the reference is on a key of the candidate, an order begins like it, or it holds all columns read.
 pub fn could_serve(candidate: &Candidate, reference: &Reference) -> bool {
     if candidate.table != reference.table
         || candidate.predicate.as_ref().is_some_and(|predicate| !reference.predicates.contains(predicate))
     {
         return false;
     }
-    let starts = |part: &Part, ways: &[crate::facts::query::Way]| {
-        let key = candidate.keys.first();
-        key.is_some_and(|key| key.part == *part && way(ways, &candidate.method).is_some())
-    };
-    let by_condition = reference.conditions.iter().any(|condition| starts(&condition.part, &condition.ways));
-    let by_order =
-        reference.orders.iter().filter_map(|order| order.keys.first()).any(|key| starts(&key.part, &key.ways));
+    let by_condition = reference.conditions.iter().any(|condition| {
+        way(&condition.ways, &candidate.method).is_some() && candidate.keys.iter().any(|key| key.part == condition.part)
+    });
+    let first = candidate.keys.first().map(|key| &key.part);
+    let by_order = reference
+        .orders
+        .iter()
+        .filter_map(|order| order.keys.first())
+        .any(|key| Some(&key.part) == first && way(&key.ways, &candidate.method).is_some());
     let covers = || {
         let columns: Vec<i16> = candidate.columns().collect();
         !reference.whole_rows && reference.columns.iter().all(|column| columns.contains(column))

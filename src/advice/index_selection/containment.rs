@@ -90,11 +90,18 @@ pub fn merged(first: &Candidate, second: &Candidate) -> Option<Candidate> {
     (merged != *first && merged != *second).then_some(merged)
 }
 
-/// The keys of the first alone, the columns of both included: an index-only scan for both.
+/// The keys of the first alone, the columns of both included: an index-only scan for both, even where the second begins
+/// otherwise and the whole index is scanned for it.
 pub fn merged_by_inclusion(first: &Candidate, second: &Candidate) -> Option<Candidate> {
-    let merged = merged(first, second)?;
-    let columns: Vec<i16> = merged.columns().collect();
-    let merged = with_included(first, first.keys.clone(), columns.into_iter());
+    let alike = first.keys.first() == second.keys.first();
+    if first == second
+        || (first.table, &first.method, &first.predicate) != (second.table, &second.method, &second.predicate)
+        || first.method != "btree"
+        || !alike && second.included.is_empty()
+    {
+        return None;
+    }
+    let merged = with_included(first, first.keys.clone(), first.columns().chain(second.columns()));
     (merged != *first && merged != *second).then_some(merged)
 }
 

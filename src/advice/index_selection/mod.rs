@@ -8,6 +8,7 @@ mod candidates;
 mod choose;
 mod containment;
 mod costs;
+mod estimates;
 mod existing;
 mod key_lists;
 mod probe;
@@ -93,7 +94,6 @@ pub struct WorkloadQuery {
 /// With all partitions.
 #[derive(Clone, Debug, Default)]
 pub struct TableStatistics {
-    pub rows: f64,
     pub pages: f64,
     /// By attribute number.
     pub columns: BTreeMap<i16, ColumnStatistics>,
@@ -188,8 +188,6 @@ pub struct Selection {
 #[derive(Clone, Debug)]
 pub struct Step {
     pub candidate: Candidate,
-    /// Of the planner.
-    pub id: usize,
     pub bytes: u64,
     /// By which it cuts the cost of queries, after the steps before it.
     pub benefit: f64,

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const CHUNK: usize = 30;
 /// Plans of a query with smaller and smaller candidates.
 const LEVELS: usize = 8;
+/// The same with candidates made for other queries, and merged ones.
+const LEVELS_OF_OTHERS: usize = 3;
 /// A query that gains less than this share of its cost from all that is left is not probed further.
 const LITTLE: f64 = 0.02;
 /// Merged candidates of one table.
@@ -29,26 +31,34 @@ impl<P: Planner> Search<'_, P> {
         }
         self.cost_before = queries.iter().map(|(cost, _)| cost).sum();
         queries.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        for (_, query) in queries {
-            if !self.planner.time_is_up() && !self.own[query].is_empty() {
-                self.probe_query(query);
+        for (_, query) in &queries {
+            if !self.own[*query].is_empty() {
+                self.drop_never_used(*query);
+                self.probe_levels(*query, &self.own[*query].clone(), LEVELS);
             }
         }
         self.active = self.costs.iter().flat_map(|costs| costs.plans()).flat_map(|plan| plan.used.clone()).collect();
         self.relate();
         self.merge();
         self.relate();
+        for (_, query) in &queries {
+            let mut others = self.relevant[*query].clone();
+            others.retain(|number| self.own[*query].binary_search(number).is_err());
+            self.probe_levels(*query, &others, LEVELS_OF_OTHERS);
+        }
+        self.relate();
         self.statistics.tried = self.active.len();
     }
 
-    /// All candidates at once, then without those used and their larger rivals, until what is left brings little; then
-    /// each table's alone.
-    fn probe_query(&mut self, query: usize) {
+    /// All candidates at once, then without those used and their larger rivals, until what is left brings little; and each
+    /// table's alone, and each used one.
+    fn probe_levels(&mut self, query: usize, all: &Set, levels: usize) {
         let Some(base) = self.costs[query].base() else { return };
-        self.drop_never_used(query);
-        let all = self.own[query].clone();
         let mut left = all.clone();
-        for level in 0..LEVELS {
+        for level in 0..levels {
+            if self.planner.time_is_up() || left.is_empty() {
+                return;
+            }
             let Some((cost, used)) = self.plan(query, &left) else { return };
             if used.is_empty() || base - cost < LITTLE * base {
                 break;
@@ -60,6 +70,9 @@ impl<P: Planner> Search<'_, P> {
                     of_table.retain(|number| self.table_of(*number) == *table);
                     self.plan(query, &of_table);
                 }
+            }
+            for number in &used {
+                self.plan(query, &vec![*number]);
             }
             left.retain(|number| {
                 let rivals = by_table.get(&self.table_of(*number));
@@ -96,7 +109,7 @@ impl<P: Planner> Search<'_, P> {
         self.own[query] = kept;
     }
 
-    fn by_table(&self, numbers: &Set) -> BTreeMap<u32, Set> {
+    pub fn by_table(&self, numbers: &Set) -> BTreeMap<u32, Set> {
         let mut by_table = BTreeMap::<u32, Set>::new();
         for number in numbers {
             by_table.entry(self.table_of(*number)).or_default().push(*number);

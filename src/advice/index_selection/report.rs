@@ -63,7 +63,6 @@ impl<P: Planner> Search<'_, P> {
         let extended = self.workload.indexes.iter().filter(|existing| registered.candidate.extends(existing));
         Step {
             candidate: registered.candidate.clone(),
-            id: registered.id,
             bytes: registered.bytes,
             benefit,
             write_cost: registered.write_cost,

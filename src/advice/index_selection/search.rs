@@ -28,12 +28,12 @@ pub struct Search<'a, P: Planner> {
     pub queries_of: Vec<Vec<u32>>,
     /// By query.
     pub costs: Vec<Costs>,
+    /// By query: estimates, which a new plan may change.
+    pub estimates: Vec<BTreeMap<Set, (f64, Set)>>,
     /// Candidates that were in some plan, and what they merge into.
     pub active: Vec<u32>,
-    /// For a query and a candidate that was not made for it: those made for it that bound what it can bring.
+    /// For a query and a candidate that was in none of its plans: those that were and that it resembles.
     pub stand_ins: BTreeMap<(u32, u32), Set>,
-    /// What a candidate brought a query when last tried, not weighted.
-    pub brought: BTreeMap<(u32, u32), f64>,
     /// Without new indexes.
     pub cost_before: f64,
     pub statistics: RunStatistics,
@@ -48,10 +48,19 @@ pub struct Chosen {
     /// Not weighted.
     pub cost: Vec<f64>,
     pub used: Vec<Set>,
+    /// By query: those that it might use.
+    pub relevant: Vec<Set>,
     pub bytes: u64,
     pub write_cost: f64,
     /// Cost of queries, weighted, and of writes: what is minimized.
     pub total: f64,
+}
+
+/// Where costs come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Source {
+    Estimates,
+    Plans,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,11 +70,14 @@ pub struct Move {
 }
 
 /// What a move would bring.
-pub enum Outcome {
+#[derive(Clone, Debug, Default)]
+pub struct Effect {
+    /// Less cost of queries and writes.
+    pub net: f64,
+    /// Largest cut of a query's cost, as a share of what it costs without new indexes.
+    pub largest_cut: f64,
     /// The new cost and indexes used of each query that changes.
-    Exact { net: f64, largest_cut: f64, changes: Vec<(u32, f64, Set)> },
-    /// At most so much, which is less than was asked for.
-    AtMost(f64),
+    pub changes: Vec<(u32, f64, Set)>,
 }
 
 impl<'a, P: Planner> Search<'a, P> {
@@ -80,9 +92,9 @@ impl<'a, P: Planner> Search<'a, P> {
             relevant: vec![Set::new(); queries],
             queries_of: Vec::new(),
             costs: vec![Costs::default(); queries],
+            estimates: vec![BTreeMap::new(); queries],
             active: Vec::new(),
             stand_ins: BTreeMap::new(),
-            brought: BTreeMap::new(),
             cost_before: 0.0,
             statistics: RunStatistics { candidates: proposals.candidates.len(), ..RunStatistics::default() },
             reached: Stage::Probing,
@@ -122,39 +134,75 @@ impl<'a, P: Planner> Search<'a, P> {
         Some(number)
     }
 
-    /// Notes which queries the active candidates might serve, beyond those they were made for.
+    /// Notes which queries the active candidates might serve, and what is known of that.
     pub fn relate(&mut self) {
         self.active.sort_unstable();
         self.active.dedup();
-        for number in self.active.clone() {
-            let candidate = &self.registered[number as usize].candidate;
-            for (query, of_workload) in self.workload.queries.iter().enumerate() {
-                let own = self.own[query].binary_search(&number).is_ok();
-                if !own && !of_workload.shape.references.iter().any(|reference| could_serve(candidate, reference)) {
-                    continue;
+        for (query, of_workload) in self.workload.queries.iter().enumerate() {
+            // It also looks for a cancel; half of the relations would do harm.
+            let _ = self.planner.time_is_up();
+            let used = self.used_by(query);
+            self.estimates[query].clear();
+            self.relevant[query].clear();
+            for number in &used {
+                self.stand_ins.remove(&(query as u32, *number));
+            }
+            for number in &self.active {
+                let candidate = &self.registered[*number as usize].candidate;
+                let own = self.own[query].binary_search(number).is_ok();
+                if own || of_workload.shape.references.iter().any(|reference| could_serve(candidate, reference)) {
+                    self.relevant[query].push(*number);
+                    if used.binary_search(number).is_err() {
+                        let stand_ins = self.stand_ins_for(&used, candidate);
+                        self.stand_ins.insert((query as u32, *number), stand_ins);
+                    }
                 }
-                let Err(place) = self.relevant[query].binary_search(&number) else { continue };
-                self.relevant[query].insert(place, number);
-                self.queries_of[number as usize].push(query as u32);
-                if !own {
-                    let stand_ins = self.stand_ins_for(query, candidate);
-                    self.stand_ins.insert((query as u32, number), stand_ins);
-                }
+            }
+        }
+        self.list_queries();
+    }
+
+    /// Leaves to each query only what was in its plans or resembles that, and returns what all were.
+    pub fn narrow(&mut self) -> Vec<Set> {
+        let all = self.relevant.clone();
+        for (query, relevant) in self.relevant.iter_mut().enumerate() {
+            let stand_ins = &self.stand_ins;
+            relevant.retain(|number| stand_ins.get(&(query as u32, *number)).is_none_or(|others| !others.is_empty()));
+        }
+        self.list_queries();
+        all
+    }
+
+    pub fn list_queries(&mut self) {
+        self.queries_of = vec![Vec::new(); self.registered.len()];
+        for (query, relevant) in self.relevant.iter().enumerate() {
+            for number in relevant {
+                self.queries_of[*number as usize].push(query as u32);
             }
         }
     }
 
-    /// Candidates of the query that hold no more columns than the candidate, and begin like it if there are such.
-    fn stand_ins_for(&self, query: usize, candidate: &Candidate) -> Set {
+    /// Candidates that were in some plan of the query.
+    pub fn used_by(&self, query: usize) -> Set {
+        let mut used: Set = self.costs[query].plans().iter().flat_map(|plan| plan.used.iter().copied()).collect();
+        used.sort_unstable();
+        used.dedup();
+        used
+    }
+
+    /// Those used that hold no more columns than the candidate and begin like it; if none does, that hold no more.
+    fn stand_ins_for(&self, used: &Set, candidate: &Candidate) -> Set {
         let columns: Vec<i16> = candidate.columns().collect();
-        let mut own = self.own[query].clone();
         let other = |number: &u32| &self.registered[*number as usize].candidate;
-        own.retain(|number| {
-            other(number).table == candidate.table && other(number).columns().all(|column| columns.contains(&column))
-        });
+        let within: Set = used
+            .iter()
+            .copied()
+            .filter(|number| other(number).table == candidate.table)
+            .filter(|number| other(number).columns().all(|column| columns.contains(&column)))
+            .collect();
         let alike: Set =
-            own.iter().copied().filter(|number| other(number).keys.first() == candidate.keys.first()).collect();
-        if alike.is_empty() { own } else { alike }
+            within.iter().copied().filter(|number| other(number).keys.first() == candidate.keys.first()).collect();
+        if alike.is_empty() { within } else { alike }
     }
 
     /// Of the indexes, those that the query might use.
@@ -185,6 +233,7 @@ impl<'a, P: Planner> Search<'a, P> {
             let used = created.iter().zip(&ids).filter(|(_, id)| planned.used.contains(id));
             let used = used.map(|(number, _)| *number).collect();
             self.costs[query].add(created.clone(), used, planned.cost, planned.existing_used);
+            self.estimates[query].clear();
         }
     }
 
@@ -193,6 +242,7 @@ impl<'a, P: Planner> Search<'a, P> {
             indexes: Vec::new(),
             cost: self.costs.iter().map(|costs| costs.base().unwrap_or(0.0)).collect(),
             used: vec![Set::new(); self.costs.len()],
+            relevant: vec![Set::new(); self.costs.len()],
             bytes: 0,
             write_cost: 0.0,
             total: self.cost_before,
@@ -229,63 +279,43 @@ impl<'a, P: Planner> Search<'a, P> {
         })
     }
 
-    /// At least what the query costs with the indexes, as far as candidates made for it tell.
-    fn cost_at_least(&self, query: usize, created: &[u32]) -> f64 {
-        let mut own = Set::new();
-        for number in created {
-            match self.stand_ins.get(&(query as u32, *number)) {
-                Some(stand_ins) => own.extend(stand_ins),
-                None => own.push(*number),
-            }
-        }
-        own.sort_unstable();
-        own.dedup();
-        self.costs[query].at_least(&own).max(self.costs[query].lowest())
-    }
-
-    /// What the move brings, or that it is less than `enough`. Queries are planned in the order of what they might
-    /// gain, until that is clear.
-    pub fn evaluate(&mut self, chosen: &Chosen, change: &Move, enough: f64) -> Outcome {
-        let mut indexes: Vec<u32> = chosen.indexes.iter().copied().filter(|i| !change.remove.contains(i)).collect();
-        indexes.extend(&change.add);
-        let mut affected: Vec<u32> =
-            change.add.iter().flat_map(|number| &self.queries_of[*number as usize]).copied().collect();
-        for removed in &change.remove {
-            let users = self.queries_of[*removed as usize].iter().copied();
-            affected.extend(users.filter(|query| chosen.used[*query as usize].contains(removed)));
-        }
+    /// What the move brings, by estimates or by plans.
+    pub fn evaluate(&mut self, chosen: &Chosen, change: &Move, by: Source) -> Effect {
+        let moved = change.add.iter().chain(&change.remove);
+        let mut affected: Vec<u32> = moved.flat_map(|number| &self.queries_of[*number as usize]).copied().collect();
         affected.sort_unstable();
         affected.dedup();
-        let mut possible = Vec::new();
-        let mut net = -self.added_write_cost(change);
+        let mut effect = Effect { net: -self.added_write_cost(change), ..Effect::default() };
         for query in affected {
             let place = query as usize;
-            let created = self.relevant_of(place, &indexes);
-            let loses = chosen.used[place].iter().any(|used| change.remove.contains(used));
-            let most = self.gain_at_most(chosen, change, place, &created);
-            if most > 0.0 || loses {
-                let weighted = self.workload.queries[place].weight * most;
-                net += weighted;
-                possible.push((weighted, query, created));
+            let created = self.relevant_after(chosen, change, query);
+            let new = match by {
+                Source::Estimates => Some(self.estimate(place, &created)),
+                Source::Plans => self.plan(place, &created),
+            };
+            if let Some((cost, used)) = new
+                && (cost != chosen.cost[place] || used != chosen.used[place])
+            {
+                let cut = chosen.cost[place] - cost;
+                effect.net += self.workload.queries[place].weight * cut;
+                effect.largest_cut = effect.largest_cut.max(self.share_of_base(place, cut));
+                effect.changes.push((query, cost, used));
             }
         }
-        possible.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        let (mut changes, mut largest_cut) = (Vec::new(), 0.0_f64);
-        for (most, query, created) in possible {
-            if net < enough {
-                return Outcome::AtMost(net);
+        effect
+    }
+
+    fn relevant_after(&self, chosen: &Chosen, change: &Move, query: u32) -> Set {
+        let mut set = chosen.relevant[query as usize].clone();
+        set.retain(|number| !change.remove.contains(number));
+        for number in &change.add {
+            if self.queries_of[*number as usize].binary_search(&query).is_ok()
+                && let Err(place) = set.binary_search(number)
+            {
+                set.insert(place, *number);
             }
-            let place = query as usize;
-            let before = chosen.cost[place];
-            let Some((cost, used)) = self.plan(place, &created) else { continue };
-            if let ([added], []) = (change.add.as_slice(), change.remove.as_slice()) {
-                self.brought.insert((query, *added), (before - cost).max(0.0));
-            }
-            net += self.workload.queries[place].weight * (before - cost) - most;
-            largest_cut = largest_cut.max(self.share_of_base(place, before - cost));
-            changes.push((query, cost, used));
         }
-        Outcome::Exact { net, largest_cut, changes }
+        set
     }
 
     /// Of the cost without new indexes.
@@ -293,29 +323,20 @@ impl<'a, P: Planner> Search<'a, P> {
         self.costs[query].base().map_or(0.0, |base| cost / base.max(f64::MIN_POSITIVE))
     }
 
-    /// Not weighted.
-    fn gain_at_most(&self, chosen: &Chosen, change: &Move, query: usize, created: &Set) -> f64 {
-        let mut most = chosen.cost[query] - self.cost_at_least(query, created);
-        // Indexes serve for each other rather than together: what one brings alone, or brought to fewer, bounds it.
-        if !change.add.is_empty() {
-            let alone = self.cost_at_least(query, &self.relevant_of(query, &change.add));
-            most = most.min(self.costs[query].base().unwrap_or(0.0) - alone);
-        }
-        if let ([added], []) = (change.add.as_slice(), change.remove.as_slice())
-            && let Some(brought) = self.brought.get(&(query as u32, *added))
-        {
-            most = most.min(*brought);
-        }
-        most
-    }
-
-    pub fn apply(&self, chosen: &mut Chosen, change: &Move, net: f64, changes: Vec<(u32, f64, Set)>) {
+    pub fn apply(&self, chosen: &mut Chosen, change: &Move, effect: Effect) {
         chosen.indexes.retain(|number| !change.remove.contains(number));
         chosen.indexes.extend(&change.add);
         chosen.bytes = (chosen.bytes as i64 + self.added_bytes(change)) as u64;
         chosen.write_cost += self.added_write_cost(change);
-        chosen.total -= net;
-        for (query, cost, used) in changes {
+        chosen.total -= effect.net;
+        let moved = change.add.iter().chain(&change.remove);
+        let mut queries: Vec<u32> = moved.flat_map(|number| &self.queries_of[*number as usize]).copied().collect();
+        queries.sort_unstable();
+        queries.dedup();
+        for query in queries {
+            chosen.relevant[query as usize] = self.relevant_after(chosen, change, query);
+        }
+        for (query, cost, used) in effect.changes {
             chosen.cost[query as usize] = cost;
             chosen.used[query as usize] = used;
         }

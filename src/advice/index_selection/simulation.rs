@@ -49,15 +49,21 @@ pub fn order(columns: &[i16]) -> Order {
 }
 
 /// Ten columns of 8 bytes, the first unique, each with fewer values than the one before it.
+const ROWS_PER_PAGE: f64 = 70.0;
+
+fn rows(table: &TableStatistics) -> f64 {
+    table.pages * ROWS_PER_PAGE
+}
+
 pub fn table(rows: f64) -> TableStatistics {
     let column = |number: i16| ColumnStatistics {
         distinct: (rows / 10_f64.powi(i32::from(number) - 1)).max(2.0),
         null_fraction: 0.0,
         average_width: 8.0,
+        fits_btree: true,
     };
     TableStatistics {
-        rows,
-        pages: (rows / 70.0).ceil(),
+        pages: (rows / ROWS_PER_PAGE).ceil(),
         columns: (1..=10).map(|number| (number, column(number))).collect(),
     }
 }
@@ -92,12 +98,12 @@ impl<'a> Simulation<'a> {
     }
 
     fn sequential(&self, reference: &Reference, table: &TableStatistics) -> f64 {
-        table.pages + 0.01 * table.rows + self.sorting(reference, table)
+        table.pages + 0.01 * rows(table) + self.sorting(reference, table)
     }
 
     fn sorting(&self, reference: &Reference, table: &TableStatistics) -> f64 {
         let shares = reference.conditions.iter().map(|condition| self.share(condition, table));
-        let rows = (table.rows * shares.product::<f64>()).max(1.0);
+        let rows = (rows(table) * shares.product::<f64>()).max(1.0);
         if reference.orders.is_empty() { 0.0 } else { 0.01 * rows * rows.log2().max(1.0) }
     }
 
@@ -133,15 +139,15 @@ impl<'a> Simulation<'a> {
         });
         let partial = if index.predicate.is_some() { 0.1 } else { 1.0 };
         let read = share * partial * self.bytes(index) as f64 / 8192.0;
-        let heap = if alone { 0.0 } else { (table.rows * fetched).min(table.pages * 4.0) };
+        let heap = if alone { 0.0 } else { (rows(table) * fetched).min(table.pages * 4.0) };
         let sort = if ordered { 0.0 } else { self.sorting(reference, table) };
-        Some(8.0 + read + 0.005 * table.rows * share + heap + sort)
+        Some(8.0 + read + 0.005 * rows(table) * share + heap + sort)
     }
 
     fn bytes(&self, index: &Candidate) -> u64 {
         let table = &self.workload.tables[&index.table];
         let share = if index.predicate.is_some() { 0.1 } else { 1.0 };
-        ((table.rows * share * (16.0 + 8.0 * index.columns().count() as f64)) as u64).max(16384)
+        ((rows(table) * share * (16.0 + 8.0 * index.columns().count() as f64)) as u64).max(16384)
     }
 }
 

@@ -36,7 +36,7 @@ fn mixed() -> Workload {
             whole(reference(1, &[(3, EQUAL)], &[3])),
             whole(reference(2, &[(2, ConditionKind::Join { table: 1 })], &[2])),
         ],
-        vec![Reference { orders: vec![order(&[6])], limited: true, ..whole(reference(2, &[(3, EQUAL)], &[3, 6])) }],
+        vec![Reference { orders: vec![order(&[6])], ..whole(reference(2, &[(3, EQUAL)], &[3, 6])) }],
     ])
 }
 
@@ -56,7 +56,7 @@ fn equality_comes_before_the_range() {
 
 #[test]
 fn the_order_follows_the_equalities() {
-    let ordered = Reference { orders: vec![order(&[6])], limited: true, ..whole(reference(1, &[(5, EQUAL)], &[5, 6])) };
+    let ordered = Reference { orders: vec![order(&[6])], ..whole(reference(1, &[(5, EQUAL)], &[5, 6])) };
     let selection = selected(&workload(vec![vec![ordered]]));
     assert_eq!(selection.steps[0].candidate, btree(1, &[5, 6], &[]));
 }

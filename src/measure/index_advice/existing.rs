@@ -25,7 +25,7 @@ pub fn tables<'a>(catalog: &Catalog, shapes: impl Iterator<Item = &'a QueryShape
         };
         let pages = catalog.bytes(table).0 as f64 / f64::from(pgrx::pg_sys::BLCKSZ);
         let columns = table.columns.iter().filter_map(|column| statistics(column.number)).collect();
-        Some((oid, TableStatistics { rows, pages, columns }))
+        Some((oid, TableStatistics { pages, columns }))
     });
     judged.collect()
 }

@@ -69,7 +69,6 @@ mod tests {
 
     fn printed_orders(shape: &QueryShape) -> String {
         let printed = |reference: &Reference| {
-            let limited = if reference.limited { " limited" } else { "" };
             let orders = reference.orders.iter().map(|order| {
                 let keys = order.keys.iter().map(|key| {
                     let direction = if key.descending { " desc" } else { "" };
@@ -79,7 +78,7 @@ mod tests {
                 let keys = keys.collect::<Vec<_>>().join(", ");
                 if order.any_order { format!(" any ({keys})") } else { format!(" ({keys})") }
             });
-            format!("{}{}{limited}", relation_name(reference.table), orders.collect::<String>())
+            format!("{}{}", relation_name(reference.table), orders.collect::<String>())
         };
         shape.references.iter().map(printed).collect::<Vec<_>>().join("; ")
     }
@@ -267,7 +266,7 @@ mod tests {
             ("select from t order by a, b desc, c nulls first", "t (#2, #3 desc, #4 nulls moved)"),
             ("select from t where a = 1 order by a, b", "t (#3)"),
             ("select from t order by lower(name), random()", "t (lower((name)::text))"),
-            (r#"select from t where a > 3 order by name collate "C" limit 10"#, "t (#5) limited"),
+            (r#"select from t where a > 3 order by name collate "C" limit 10"#, "t (#5)"),
             ("select from t join u on u.t_id = t.id order by t.a, u.x, t.b", "t (#2); u"),
             ("select distinct a, b from t", "t any (#2, #3)"),
             ("select distinct on (a) b from t order by a, b desc", "t (#2, #3 desc) any (#2)"),
@@ -275,16 +274,13 @@ mod tests {
             ("select count(distinct b) from t", "t (#3)"),
             ("select a, array_agg(b order by c) from t group by a", "t any (#2) (#2, #4)"),
             ("select rank() over (partition by a order by b desc) from t", "t (#2, #3 desc)"),
-            ("select max(b) from t where a = 2", "t (#3 desc) limited; t"),
-            ("select min(a), max(b) from t", "t (#2) limited; t"),
+            ("select max(b) from t where a = 2", "t (#3 desc); t"),
+            ("select min(a), max(b) from t", "t (#2); t"),
             ("select a from t union select x from u", "t any (#2); u any (#3)"),
-            (
-                "select from (select a from t union all select x from u) w order by a limit 3",
-                "t (#2) limited; u (#3) limited",
-            ),
-            ("select from t where exists (select from u where u.t_id = t.id)", "t; u limited"),
-            ("select from (select * from t order by b limit 5) w, u", "t (#3) limited; u"),
-            ("select from docs order by embedding <=> $1 limit 10", "docs (#8) limited"),
+            ("select from (select a from t union all select x from u) w order by a limit 3", "t (#2); u (#3)"),
+            ("select from t where exists (select from u where u.t_id = t.id)", "t; u"),
+            ("select from (select * from t order by b limit 5) w, u", "t (#3); u"),
+            ("select from docs order by embedding <=> $1 limit 10", "docs (#8)"),
             ("select from docs order by place <-> point(1, 2), id", "docs (#7)"),
             ("select from docs order by 1 - (embedding <=> $1) desc", "docs"),
             ("select from docs order by embedding <=> $1 desc", "docs"),

@@ -12,7 +12,7 @@ use super::ways::Ways;
 use crate::db::{self, Arena};
 use crate::facts::query::{QueryShape, Reference};
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
-use pgrx::pg_sys::{self, JoinType, PlannerInfo, RTEKind, RangeTblEntry, RelOptInfo, RelOptKind};
+use pgrx::pg_sys::{self, PlannerInfo, RTEKind, RangeTblEntry, RelOptInfo, RelOptKind};
 use pgrx::{PgList, pg_guard};
 use std::cell::Cell;
 use std::ptr::null_mut;
@@ -81,7 +81,6 @@ impl Look {
         // SAFETY: called by the hook for a relation that the planner is about to find paths for.
         unsafe {
             db::check_for_interrupts();
-            let root = relation.root;
             let mut reader = Reader { relation, ways: &mut self.ways, bindings: &mut self.bindings };
             let conditions = reader.all();
             let alternatives = reader.alternatives();
@@ -93,7 +92,6 @@ impl Look {
                 orders: orders(relation, &mut self.ways),
                 columns,
                 whole_rows,
-                limited: !(*(*root).parse).limitCount.is_null() || (*root).tuple_fraction == 1.0 || is_probed(relation),
                 predicates,
             };
             let arms = alternatives.into_iter().map(|arm| {
@@ -190,17 +188,6 @@ unsafe fn columns(rel: *mut RelOptInfo) -> (Vec<i16>, bool) {
                 _ => whole_rows = true,
             }
         }
-    }
-}
-
-/// The inner side of EXISTS, IN or NOT EXISTS, which ends with the first match.
-unsafe fn is_probed(relation: &Relation) -> bool {
-    // SAFETY: as in `see`.
-    unsafe {
-        PgList::<pg_sys::SpecialJoinInfo>::from_pg((*relation.root).join_info_list).iter_ptr().any(|join| {
-            matches!((*join).jointype, JoinType::JOIN_SEMI | JoinType::JOIN_ANTI)
-                && pg_sys::bms_is_member((*relation.rel).relid as i32, (*join).syn_righthand)
-        })
     }
 }
 

@@ -1,8 +1,11 @@
 //! What CREATE INDEX would make, from its text, by the checks that CREATE INDEX itself does.
 
 use super::column::{self, Resembles};
+use super::refusals::{
+    create_index, immutable, refuse_kind, refuse_on_partitioned, refuse_parameters, refuse_what_the_method_cannot,
+};
 use crate::advice::index_size::KeyColumn;
-use crate::db::{self, Arena, check_for_interrupts, raise};
+use crate::db::{Arena, check_for_interrupts, raise};
 use crate::facts::{Name, QualifiedName};
 use crate::measure::server;
 use pgrx::pg_sys::{self, NodeTag, Oid};
@@ -135,103 +138,6 @@ unsafe fn read(argument: &str, text: &CStr, keep: &Arena) -> Definition {
     }
 }
 
-unsafe fn create_index(argument: &str, text: &CStr) -> *mut pg_sys::IndexStmt {
-    let refuse = |what: String| -> ! {
-        raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("argument {argument}: {what}: {}", text.to_string_lossy()),
-            "Write CREATE INDEX ON table (columns), with any of its clauses.",
-        )
-    };
-    // SAFETY: as in `read`.
-    unsafe {
-        let statements = pg_sys::raw_parser(text.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
-        let statements = PgList::<pg_sys::RawStmt>::from_pg(statements);
-        let Some(statement) = statements.get_ptr(0).filter(|_| statements.len() == 1) else {
-            refuse(format!("{} statements instead of one CREATE INDEX", statements.len()))
-        };
-        match (*(*statement).stmt).type_ {
-            NodeTag::T_IndexStmt => (*statement).stmt.cast(),
-            _ => refuse("not a CREATE INDEX statement".to_string()),
-        }
-    }
-}
-
-unsafe fn refuse_kind(argument: &str, table: Oid, name: &QualifiedName) {
-    // SAFETY: catalog lookups.
-    let kind = unsafe { pg_sys::get_rel_relkind(table) } as u8;
-    let refused = match kind {
-        pg_sys::RELKIND_RELATION | pg_sys::RELKIND_MATVIEW | pg_sys::RELKIND_PARTITIONED_TABLE => None,
-        pg_sys::RELKIND_VIEW => Some("a view"),
-        pg_sys::RELKIND_FOREIGN_TABLE => Some("a foreign table"),
-        pg_sys::RELKIND_INDEX | pg_sys::RELKIND_PARTITIONED_INDEX => Some("an index"),
-        pg_sys::RELKIND_SEQUENCE => Some("a sequence"),
-        _ => Some("no table"),
-    };
-    // SAFETY: a catalog lookup.
-    let system = unsafe { pg_sys::IsCatalogRelationOid(table) }.then_some("a system catalog");
-    if let Some(what) = refused.or(system) {
-        raise(
-            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-            format!("argument {argument}: {name} is {what}"),
-            "Indexes can be created on tables, partitioned tables and materialized views.",
-        )
-    }
-}
-
-/// On a partitioned table: ONLY makes an index that is of no use yet; a unique one needs the partition key among its own.
-unsafe fn refuse_on_partitioned(argument: &str, statement: &pg_sys::IndexStmt, table: Oid, name: &QualifiedName) {
-    // SAFETY: catalog lookups; the elements are those of the parse tree.
-    unsafe {
-        if pg_sys::get_rel_relkind(table) as u8 != pg_sys::RELKIND_PARTITIONED_TABLE {
-            return;
-        }
-        let refuse = |what: &str, hint: &str| -> ! {
-            raise(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, format!("argument {argument}: {what} {name}"), hint)
-        };
-        if !(*statement.relation).inh {
-            refuse("the planner takes no index ON ONLY", "Leave ONLY out: the index is then one on all partitions.")
-        }
-        if statement.unique {
-            let elements = PgList::<pg_sys::IndexElem>::from_pg(statement.indexParams);
-            let keys: Vec<i16> = elements.iter_ptr().filter_map(|element| plain_column(&*element, table)).collect();
-            let needed = db::read(include_str!("../../../sql/facts/partition_key.sql"), &[table.into()], |row| {
-                row.take::<Vec<i16>>()
-            });
-            if !needed.iter().flatten().all(|attribute| keys.contains(attribute)) {
-                refuse("no unique index without the partition key on", "Add the columns of the partition key.")
-            }
-        }
-    }
-}
-
-fn refuse_what_the_method_cannot(
-    statement: &pg_sys::IndexStmt,
-    routine: &pg_sys::IndexAmRoutine,
-    method: &str,
-    columns: usize,
-) {
-    let lacks = [
-        (statement.unique && !routine.amcanunique, "unique indexes"),
-        (!statement.indexIncludingParams.is_null() && !routine.amcaninclude, "included columns"),
-        (!routine.amcanmulticol && unsafe { (*statement.indexParams).length } > 1, "multicolumn indexes"),
-    ];
-    if let Some((_, what)) = lacks.into_iter().find(|(lacks, _)| *lacks) {
-        raise(
-            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            format!("access method {method} does not support {what}"),
-            "Leave them out, or use btree.",
-        )
-    }
-    if columns > pg_sys::INDEX_MAX_KEYS as usize {
-        raise(
-            PgSqlErrorCode::ERRCODE_TOO_MANY_COLUMNS,
-            format!("an index has at most {} columns, not {columns}", pg_sys::INDEX_MAX_KEYS),
-            "Leave columns out.",
-        )
-    }
-}
-
 /// A key and its expression, if it is one.
 unsafe fn key(
     element: &pg_sys::IndexElem,
@@ -319,7 +225,7 @@ unsafe fn included_column(element: &pg_sys::IndexElem, table: Oid, routine: &pg_
 }
 
 /// The attribute that the element names, also as an expression in parentheses that is nothing but a column.
-unsafe fn plain_column(element: &pg_sys::IndexElem, table: Oid) -> Option<i16> {
+pub unsafe fn plain_column(element: &pg_sys::IndexElem, table: Oid) -> Option<i16> {
     // SAFETY: the name is a C string; an expression is cast after a look at its tag.
     unsafe {
         if element.name.is_null() {
@@ -350,18 +256,6 @@ unsafe fn attribute_type(table: Oid, attribute: i16) -> (i16, Oid, i32, Oid) {
         pg_sys::get_atttypetypmodcoll(table, attribute, &raw mut type_oid, &raw mut modifier, &raw mut collation);
     }
     (attribute, type_oid, modifier, collation)
-}
-
-unsafe fn immutable(expression: *mut pg_sys::Node) -> *mut pg_sys::Node {
-    // SAFETY: an analyzed expression.
-    if unsafe { pg_sys::contain_mutable_functions_after_planning(expression.cast()) } {
-        raise(
-            PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
-            "functions in index expression and predicate must be marked IMMUTABLE",
-            "What the expression gives may not depend on time, settings or other rows.",
-        )
-    }
-    expression
 }
 
 unsafe fn predicate(condition: *mut pg_sys::Node) -> *mut pg_sys::List {
@@ -396,16 +290,6 @@ unsafe fn tablespace(name: *const c_char) -> Oid {
     match name.is_null() {
         true => unsafe { pg_sys::GetDefaultTablespace(pg_sys::RELPERSISTENCE_PERMANENT as c_char, false) },
         false => unsafe { pg_sys::get_tablespace_oid(name, false) },
-    }
-}
-
-/// Raises what CREATE INDEX raises of unknown storage parameters and of values out of range.
-unsafe fn refuse_parameters(statement: &pg_sys::IndexStmt, routine: &pg_sys::IndexAmRoutine) {
-    // SAFETY: the options are of the parse tree; the access method's own function checks them.
-    unsafe {
-        let none = pg_sys::Datum::null();
-        let options = pg_sys::transformRelOptions(none, statement.options, std::ptr::null(), null_mut(), false, false);
-        pg_sys::index_reloptions(routine.amoptions, options, true);
     }
 }
 

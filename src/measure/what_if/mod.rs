@@ -8,6 +8,7 @@ mod definition;
 mod hook;
 mod part;
 mod plan;
+mod refusals;
 mod trust;
 mod vector_cost;
 
