@@ -186,7 +186,9 @@ impl InvalidOption {
     }
 }
 
-/// Setup SQL with the expected outcome; run by the scenarios in a database of its own.
+/// Setup SQL with the expected outcome; run by the scenarios in a database of its own. For a rule that judges index advice it
+/// leaves a table `workload` to advise on, and may set case.time_limit. For a rule that judges index advice it
+/// leaves a table `workload` to advise on, and may set case.time_limit.
 pub struct Case {
     pub name: &'static str,
     pub setup: &'static str,

@@ -1,7 +1,7 @@
 //! What the search for indexes has found: a fact like any other, that the rules on advice judge.
 
 use super::query::QueryShape;
-use crate::advice::index_selection::{QueryCost, Selection};
+use crate::advice::index_selection::{QueryCost, Selection, Stage};
 use crate::db::Caught;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -73,8 +73,19 @@ impl IndexAdvice {
             "candidates": selection.statistics.candidates,
             "elapsed_ms": self.elapsed.as_millis() as u64,
             "complete": selection.complete,
-            "reached": format!("{:?}", selection.reached).to_lowercase(),
+            "reached": self.stage(),
         })
+    }
+
+    /// What the search was at when it ended.
+    pub fn stage(&self) -> &'static str {
+        match self.selection.reached {
+            Stage::Probing => "learning which candidates the planner takes",
+            Stage::Choosing => "choosing among them",
+            Stage::Improving => "improving the choice",
+            Stage::Dropping => "looking for indexes without use",
+            Stage::Done => "done",
+        }
     }
 
     /// One query of the workload, by its place, with what it costs before and after all steps.

@@ -103,9 +103,11 @@ impl<P: Planner> Search<'_, P> {
     }
 
     pub fn reach(&mut self, stage: Stage) {
-        if !self.planner.time_is_up() {
+        self.is_cut |= self.planner.time_is_up();
+        if !self.is_cut {
             self.reached = stage;
         }
+        self.planner.enter(stage);
     }
 
     /// Grows the choice by the best move until none is worth it. What a move brings falls as others are made: only the

@@ -53,8 +53,10 @@ pub trait Planner {
     /// Plans the query at this place of the workload with exactly these hypothetical indexes beside the existing ones but
     /// `hidden`. None: planning failed.
     fn plan(&mut self, query: usize, created: &[usize], hidden: &[u32]) -> Option<Planned>;
-    /// Also looks for a cancel.
+    /// Of the stage, that is. Also looks for a cancel.
     fn time_is_up(&self) -> bool;
+    /// The search goes on to this stage, which has time of its own: what was learned is still made use of.
+    fn enter(&mut self, _stage: Stage) {}
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,9 +134,8 @@ pub struct Options {
     pub budget: Option<u64>,
     /// New ones.
     pub max_indexes_per_table: usize,
-    /// A new index must cut the cost of the workload by this much, or that of one query by ten times as much and that of
-    /// the workload by a tenth of it; so must what a larger index brings beyond a smaller one that it contains. Shares are
-    /// of the cost without new indexes.
+    /// A new index must cut the cost of one query by ten times this and that of the workload by a tenth of it, or that of the
+    /// workload by five times this.
     pub min_benefit_percent: f64,
     /// Look for existing indexes that are of no use.
     pub drop_indexes: bool,

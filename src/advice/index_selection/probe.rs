@@ -6,8 +6,10 @@ use super::search::Search;
 use super::{Candidate, Planner};
 use std::collections::BTreeMap;
 
-/// Candidates of one table that are planned together.
-const CHUNK: usize = 30;
+/// Candidates of one table that are planned together. Of a query with OR fewer, for the planner tries every index for every
+/// arm: its time grows with their product.
+const CHUNK: usize = 24;
+const LEAST_CHUNK: usize = 5;
 /// Plans of a query with smaller and smaller candidates.
 const LEVELS: usize = 8;
 /// The same with candidates made for other queries, and merged ones.
@@ -84,7 +86,8 @@ impl<P: Planner> Search<'_, P> {
     /// Where a table has very many candidates: a few of each table at a time, and only those used stay.
     fn drop_never_used(&mut self, query: usize) {
         let by_table = self.by_table(&self.own[query].clone());
-        let rounds = by_table.values().map(|numbers| numbers.len().div_ceil(CHUNK)).max().unwrap_or(0);
+        let chunk = self.chunk(query);
+        let rounds = by_table.values().map(|numbers| numbers.len().div_ceil(chunk)).max().unwrap_or(0);
         if rounds < 2 {
             return;
         }
@@ -92,7 +95,7 @@ impl<P: Planner> Search<'_, P> {
         for round in 0..rounds {
             let chunks = by_table
                 .values()
-                .filter_map(|numbers| numbers.chunks(CHUNK).nth(round % numbers.len().div_ceil(CHUNK)));
+                .filter_map(|numbers| numbers.chunks(chunk).nth(round % numbers.len().div_ceil(chunk)));
             let mut left: Set = chunks.flatten().copied().collect();
             left.sort_unstable();
             for _ in 0..LEVELS {
@@ -107,6 +110,14 @@ impl<P: Planner> Search<'_, P> {
         kept.sort_unstable();
         kept.dedup();
         self.own[query] = kept;
+    }
+
+    fn chunk(&self, query: usize) -> usize {
+        let mut arms = BTreeMap::<u32, usize>::new();
+        for reference in &self.workload.queries[query].shape.references {
+            *arms.entry(reference.table).or_default() += 1;
+        }
+        (CHUNK / arms.into_values().max().unwrap_or(1)).max(LEAST_CHUNK)
     }
 
     pub fn by_table(&self, numbers: &Set) -> BTreeMap<u32, Set> {

@@ -38,6 +38,8 @@ pub struct Search<'a, P: Planner> {
     pub cost_before: f64,
     pub statistics: RunStatistics,
     pub reached: Stage,
+    /// A stage had too little time.
+    pub is_cut: bool,
 }
 
 /// Indexes to create, and what each query then costs.
@@ -98,6 +100,7 @@ impl<'a, P: Planner> Search<'a, P> {
             cost_before: 0.0,
             statistics: RunStatistics { candidates: proposals.candidates.len(), ..RunStatistics::default() },
             reached: Stage::Probing,
+            is_cut: false,
         };
         let numbers: Vec<Option<u32>> =
             proposals.candidates.into_iter().map(|candidate| search.register(candidate)).collect();
@@ -346,7 +349,7 @@ impl<'a, P: Planner> Search<'a, P> {
     pub fn is_worthwhile(&self, net: f64, largest_cut: f64) -> bool {
         let share = self.workload.options.min_benefit_percent / 100.0;
         net > self.cost_before * 1e-9
-            && (net >= share * self.cost_before
+            && (net >= 5.0 * share * self.cost_before
                 || largest_cut >= 10.0 * share && net >= share / 10.0 * self.cost_before)
     }
 }

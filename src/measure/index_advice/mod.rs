@@ -50,7 +50,7 @@ pub fn advise(request: Request, database: &Database, catalog: &Catalog) -> Index
         options: request.options,
     };
     let writes = writes::Writes::of(catalog, database, source, &queries);
-    let mut advisor = Advisor::new(catalog, &queries, writes, begun + request.time_limit);
+    let mut advisor = Advisor::new(catalog, &queries, writes, (begun, request.time_limit));
     let mut selection = index_selection::select(&workload, &mut advisor);
     selection.complete &= !cut_off;
     let queries = queries.into_iter().map(|query| AdvisedQuery {

@@ -3,22 +3,27 @@
 use super::source::{PRINTED_IN, SourcedQuery};
 use super::writes::Writes;
 use crate::advice::index_ddl;
-use crate::advice::index_selection::{Candidate, Hypothetical, Planned, Planner};
+use crate::advice::index_selection::{Candidate, Hypothetical, Planned, Planner, Stage};
 use crate::db::{self, as_role, guarded};
 use crate::facts::Catalog;
 use crate::facts::query::{Part, QueryShape};
 use crate::measure::what_if::WhatIf;
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub struct Advisor<'a> {
     catalog: &'a Catalog,
     queries: &'a [SourcedQuery],
     what_if: WhatIf,
     writes: Writes,
+    begun: Instant,
+    time_limit: Duration,
+    /// Of the stage.
     deadline: Instant,
     /// Whose text an expression or predicate is.
     authors: HashMap<String, u32>,
+    /// By table, a role that reads it.
+    readers: HashMap<u32, u32>,
     /// More than one role has queries in the workload.
     several_roles: bool,
     /// Attached indexes of partitions, with the index they are attached to.
@@ -26,9 +31,17 @@ pub struct Advisor<'a> {
 }
 
 impl<'a> Advisor<'a> {
-    pub fn new(catalog: &'a Catalog, queries: &'a [SourcedQuery], writes: Writes, deadline: Instant) -> Advisor<'a> {
-        let mut authors = HashMap::new();
+    pub fn new(
+        catalog: &'a Catalog,
+        queries: &'a [SourcedQuery],
+        writes: Writes,
+        (begun, time_limit): (Instant, Duration),
+    ) -> Advisor<'a> {
+        let (mut authors, mut readers) = (HashMap::new(), HashMap::new());
         for query in queries {
+            for reference in &query.shape.references {
+                readers.entry(reference.table).or_insert(query.role);
+            }
             for text in texts(&query.shape) {
                 authors.entry(text.to_string()).or_insert(query.role);
             }
@@ -39,8 +52,11 @@ impl<'a> Advisor<'a> {
             queries,
             what_if: WhatIf::new(),
             writes,
-            deadline,
+            begun,
+            time_limit,
+            deadline: begun + time_limit.mul_f64(share_until(Stage::Probing)),
             authors,
+            readers,
             several_roles: queries.iter().map(|query| query.role).collect::<HashSet<_>>().len() > 1,
             parents: parents.filter_map(|index| Some((index.oid, index.parent?))).collect(),
         }
@@ -61,7 +77,14 @@ impl<'a> Advisor<'a> {
             }
             author = Some(role);
         }
-        Some(author.unwrap_or_else(db::current_role))
+        author.or_else(|| self.readers.get(&candidate.table).copied())
+    }
+
+    fn tops(&self, indexes: &[u32]) -> Vec<u32> {
+        let mut tops: Vec<u32> = indexes.iter().map(|index| self.top(*index)).collect();
+        tops.sort_unstable();
+        tops.dedup();
+        tops
     }
 
     fn top(&self, mut index: u32) -> u32 {
@@ -90,6 +113,9 @@ impl Planner for Advisor<'_> {
 
     fn plan(&mut self, query: usize, created: &[usize], hidden: &[u32]) -> Option<Planned> {
         let query = &self.queries[query];
+        if created.is_empty() && hidden.is_empty() {
+            return Some(Planned { cost: query.cost, used: Vec::new(), existing_used: self.tops(&query.indexes) });
+        }
         let parts = self.parents.keys().filter(|part| hidden.contains(&self.top(**part)));
         let hidden: Vec<u32> = match hidden.is_empty() {
             true => Vec::new(),
@@ -99,15 +125,26 @@ impl Planner for Advisor<'_> {
             as_role(query.role, &query.search_path, || self.what_if.plan(&query.query, query.values, created, &hidden))
         })
         .ok()?;
-        let mut existing_used: Vec<u32> = planned.existing.iter().map(|index| self.top(*index)).collect();
-        existing_used.sort_unstable();
-        existing_used.dedup();
-        Some(Planned { cost: planned.cost, used: planned.created, existing_used })
+        Some(Planned { cost: planned.cost, used: planned.created, existing_used: self.tops(&planned.existing) })
     }
 
     fn time_is_up(&self) -> bool {
         db::check_for_interrupts();
         Instant::now() > self.deadline
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        self.deadline = self.begun + self.time_limit.mul_f64(share_until(stage));
+    }
+}
+
+/// Of the time limit, what may have passed when a stage ends.
+fn share_until(stage: Stage) -> f64 {
+    match stage {
+        Stage::Probing => 0.75,
+        Stage::Choosing => 0.9,
+        Stage::Improving => 0.96,
+        Stage::Dropping | Stage::Done => 1.0,
     }
 }
 

@@ -63,6 +63,35 @@ impl Definition {
         self.parameters.iter().find(|(parameter, _)| parameter == name).map(|(_, value)| *value)
     }
 
+    /// Raises an error when the role in force may not read the columns: sizes and estimates tell of what is in them.
+    pub fn check_permissions(&self) {
+        // SAFETY: catalog lookups; the sets are of attribute numbers, shifted so that they are not negative.
+        unsafe {
+            let (role, select) = (pg_sys::GetUserId(), u64::from(pg_sys::ACL_SELECT));
+            let granted = |result| result == pg_sys::AclResult::ACLCHECK_OK;
+            if granted(pg_sys::pg_class_aclcheck(self.table, role, select)) {
+                return;
+            }
+            let mut attributes = null_mut();
+            pg_sys::pull_varattnos(self.expressions.cast(), 1, &raw mut attributes);
+            pg_sys::pull_varattnos(self.predicate.cast(), 1, &raw mut attributes);
+            let mut read: Vec<i16> = self.columns.iter().map(|column| column.attribute).filter(|n| *n > 0).collect();
+            let mut member = pg_sys::bms_next_member(attributes, -1);
+            while member >= 0 {
+                read.push((member + pg_sys::FirstLowInvalidHeapAttributeNumber) as i16);
+                member = pg_sys::bms_next_member(attributes, member);
+            }
+            let may = |attribute: &i16| granted(pg_sys::pg_attribute_aclcheck(self.table, *attribute, role, select));
+            if !read.iter().all(may) {
+                raise(
+                    PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    format!("permission denied for table {}", self.table_name),
+                    "What an index would be like tells of what is in it: GRANT SELECT on its columns.",
+                )
+            }
+        }
+    }
+
     pub fn keys(&self) -> &[Column] {
         &self.columns[..self.key_columns]
     }

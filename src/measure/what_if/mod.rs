@@ -127,9 +127,10 @@ impl WhatIf {
     /// Takes the index that `statement`, a CREATE INDEX, would make; its number. Raises what CREATE INDEX would raise.
     pub fn add(&mut self, argument: &str, statement: &str) -> usize {
         let definition = definition::parse(argument, statement, &self.arena);
+        definition.check_permissions();
         let share = match &definition.predicate_text {
             None => 1.0,
-            Some(predicate) => plan::selected_share(&definition.table_name, predicate),
+            Some(predicate) => plan::selected_share(&definition, predicate),
         };
         let oid = self.unused_oid();
         let mut index =
@@ -178,9 +179,14 @@ impl WhatIf {
 
     /// The table itself, or the partitions that hold rows, largest first.
     fn leaves(&self, table: Oid) -> Vec<Rc<Relation>> {
-        // SAFETY: every partition is locked, as the planner would.
-        let partitions =
-            unsafe { part::oids(server::find_all_inheritors(table, pg_sys::AccessShareLock as i32, null_mut())) };
+        // An index on a table that others inherit from is on that table alone.
+        let partitions = match plan::is_partitioned(table) {
+            // SAFETY: every partition is locked, as the planner would.
+            true => unsafe {
+                part::oids(server::find_all_inheritors(table, pg_sys::AccessShareLock as i32, null_mut()))
+            },
+            false => vec![table],
+        };
         let mut leaves: Vec<_> =
             partitions.into_iter().map(|oid| self.relation(oid)).filter(|relation| relation.holds_rows).collect();
         leaves.sort_by(|a, b| b.rows.total_cmp(&a.rows).then(a.oid.to_u32().cmp(&b.oid.to_u32())));

@@ -1,9 +1,9 @@
 //! Calls the planner: no EXPLAIN text in between, no planner hook of others, and nothing is executed.
 
 use super::WhatIf;
+use super::definition::Definition;
 use super::hook::Scope;
 use crate::db::Arena;
-use crate::facts::QualifiedName;
 use crate::measure::query::{Bound, Query};
 use pgrx::PgList;
 use pgrx::pg_sys::{self, NodeTag, Oid};
@@ -203,10 +203,20 @@ unsafe fn print(
 }
 
 /// Of all rows, those that a predicate takes, as the planner estimates it.
-pub fn selected_share(table: &QualifiedName, predicate: &str) -> f64 {
+pub fn selected_share(definition: &Definition, predicate: &str) -> f64 {
     let planner = WhatIf::new();
-    let rows = |text: String| planner.plan(&Query::analyze("predicate", &text), Bound::GENERIC, &[], &[]).rows;
-    let all = rows(format!("SELECT FROM {table}"));
-    let selected = rows(format!("SELECT FROM {table} WHERE {predicate}"));
+    // ONLY: what inherits from a table is not in its indexes. Of a partitioned one nothing would be left.
+    let only = if is_partitioned(definition.table) { "" } else { "ONLY " };
+    let table = &definition.table_name;
+    let rows = |condition: String| {
+        let query = Query::analyze("predicate", &format!("SELECT FROM {only}{table}{condition}"));
+        planner.plan(&query, Bound::GENERIC, &[], &[]).rows
+    };
+    let (all, selected) = (rows(String::new()), rows(format!(" WHERE {predicate}")));
     (selected / all.max(1.0)).clamp(0.0, 1.0)
+}
+
+pub fn is_partitioned(table: Oid) -> bool {
+    // SAFETY: a catalog lookup.
+    unsafe { pg_sys::get_rel_relkind(table) as u8 == pg_sys::RELKIND_PARTITIONED_TABLE }
 }

@@ -1,4 +1,4 @@
-use crate::facts::{Facts, NotPlanned, shortened};
+use crate::facts::{Facts, IndexAdvice, NotPlanned, shortened};
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use crate::units::Count;
@@ -43,13 +43,14 @@ const SHOWN: usize = 20;
 
 fn check(facts: &Facts, _options: &Options) -> Verdict {
     let mut reasons: BTreeMap<&str, Vec<&NotPlanned>> = BTreeMap::new();
-    for query in &facts.index_advice().not_planned {
+    let advice = facts.index_advice();
+    for query in &advice.not_planned {
         reasons.entry(&query.why.sqlstate).or_default().push(query);
     }
-    Ok(reasons.into_iter().map(|(sqlstate, queries)| finding(sqlstate, &queries)).collect())
+    Ok(reasons.into_iter().map(|(sqlstate, queries)| finding(advice, sqlstate, &queries)).collect())
 }
 
-fn finding(sqlstate: &str, queries: &[&NotPlanned]) -> Finding {
+fn finding(advice: &IndexAdvice, sqlstate: &str, queries: &[&NotPlanned]) -> Finding {
     let calls = Count(queries.iter().map(|query| query.calls).sum::<f64>() as u64);
     let several = if queries.len() == 1 { "query" } else { "queries" };
     let messages: BTreeSet<&str> = queries.iter().map(|query| query.why.message.as_str()).collect();
@@ -78,6 +79,7 @@ fn finding(sqlstate: &str, queries: &[&NotPlanned]) -> Finding {
             "queries": queries.len(),
             "calls": calls,
             "examples": shown.collect::<Vec<_>>(),
+            "workload": advice.summary(),
         },
         impact: object! {},
         fix_sql: None,
