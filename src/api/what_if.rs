@@ -7,6 +7,7 @@ use crate::measure::what_if::{WhatIf, is_index, relation_name, with_parts};
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgSqlErrorCode};
+use serde::Deserialize;
 use serde_json::json;
 
 /// At most that many sets of sampled values.
@@ -73,11 +74,12 @@ fn what_if(
         .into_iter()
         .map(|statement| required("create_indexes, one element,", statement, "Leave it out."))
         .collect();
-    let hidden: Vec<u32> = drop_indexes
+    let mut hidden: Vec<u32> = drop_indexes
         .unwrap_or_default()
         .into_iter()
         .flat_map(|oid| existing_index(required("drop_indexes, one element,", oid, "Leave it out.")))
         .collect();
+    hidden.sort_unstable();
     let sets = required("parameter_sets", parameter_sets, "How many sets of sampled values to plan with.");
     if !(1..=MOST_SETS).contains(&sets) {
         raise(
@@ -128,7 +130,12 @@ fn row(
             "used": after.planned.created.contains(number),
         })
     });
-    let parsed = |text: &str| JsonB(serde_json::from_str(text).expect("EXPLAIN writes JSON"));
+    let parsed = |text: &str| {
+        // A plan is as deep as the query makes it; the server has limited that already.
+        let mut json = serde_json::Deserializer::from_str(text);
+        json.disable_recursion_limit();
+        JsonB(serde_json::Value::deserialize(&mut json).expect("EXPLAIN writes JSON"))
+    };
     (
         values.into_iter().map(Value::into_text).collect(),
         source,

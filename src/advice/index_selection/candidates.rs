@@ -204,7 +204,9 @@ fn predicates(reference: &Reference, table: &TableStatistics, shared: &Shared<'_
             let condition = reference.conditions.iter().find(|condition| condition.text == bare(text));
             match condition.map(|condition| (condition.kind, &condition.part)) {
                 Some((ConditionKind::Equality | ConditionKind::Membership, part)) => {
-                    queries(text) > 1 || distinct(part, table).is_some_and(|distinct| distinct <= STATES)
+                    // Of one query alone it is the constant of the day, unless there are but two.
+                    let most = if queries(text) > 1 { STATES } else { 2.0 };
+                    distinct(part, table).is_some_and(|distinct| distinct <= most)
                 }
                 Some(_) => queries(text) >= SHARED_RANGE,
                 None => true,

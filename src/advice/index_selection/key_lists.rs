@@ -165,7 +165,9 @@ impl Lists {
     fn add_ordered(&mut self, wanted: &Wanted, demanded: &[Key]) {
         let Wanted { equal, members, ranges, .. } = wanted;
         for order in &wanted.orders {
-            for length in 1..=order.len() {
+            // The planner takes matching rows for evenly spread: for a value without any, an index in the order alone is read to
+            // its end. Where there are equalities, they come first.
+            for length in (1..=order.len()).filter(|_| wanted.equal.is_empty()) {
                 self.add(&[&order[..length]]);
             }
             for equal in [equal.as_slice(), demanded] {

@@ -134,8 +134,9 @@ pub struct Options {
     pub budget: Option<u64>,
     /// New ones.
     pub max_indexes_per_table: usize,
-    /// A new index must cut the cost of one query by ten times this and that of the workload by a tenth of it, or that of the
-    /// workload by five times this.
+    /// A new index must cut the cost of the workload by this much, or that of one query by ten times as much and that of
+    /// the workload by a tenth of it; so must what a larger index brings beyond a smaller one that it contains. Shares are
+    /// of the cost without new indexes.
     pub min_benefit_percent: f64,
     /// Look for existing indexes that are of no use.
     pub drop_indexes: bool,

@@ -349,7 +349,7 @@ impl<'a, P: Planner> Search<'a, P> {
     pub fn is_worthwhile(&self, net: f64, largest_cut: f64) -> bool {
         let share = self.workload.options.min_benefit_percent / 100.0;
         net > self.cost_before * 1e-9
-            && (net >= 5.0 * share * self.cost_before
+            && (net >= share * self.cost_before
                 || largest_cut >= 10.0 * share && net >= share / 10.0 * self.cost_before)
     }
 }

@@ -28,6 +28,8 @@ pub struct Advisor<'a> {
     several_roles: bool,
     /// Attached indexes of partitions, with the index they are attached to.
     parents: HashMap<u32, u32>,
+    /// The other way round, for indexes that are attached to none.
+    parts: HashMap<u32, Vec<u32>>,
 }
 
 impl<'a> Advisor<'a> {
@@ -46,8 +48,9 @@ impl<'a> Advisor<'a> {
                 authors.entry(text.to_string()).or_insert(query.role);
             }
         }
-        let parents = catalog.all_tables().flat_map(|table| &table.indexes);
-        Advisor {
+        let indexes = catalog.all_tables().flat_map(|table| &table.indexes);
+        let parents = indexes.filter_map(|index| Some((index.oid, index.parent?))).collect();
+        let mut advisor = Advisor {
             catalog,
             queries,
             what_if: WhatIf::new(),
@@ -58,8 +61,13 @@ impl<'a> Advisor<'a> {
             authors,
             readers,
             several_roles: queries.iter().map(|query| query.role).collect::<HashSet<_>>().len() > 1,
-            parents: parents.filter_map(|index| Some((index.oid, index.parent?))).collect(),
+            parents,
+            parts: HashMap::new(),
+        };
+        for part in advisor.parents.keys() {
+            advisor.parts.entry(advisor.top(*part)).or_default().push(*part);
         }
+        advisor
     }
 
     /// The role with whose rights the candidate is analyzed: nothing in it is another's.
@@ -116,11 +124,12 @@ impl Planner for Advisor<'_> {
         if created.is_empty() && hidden.is_empty() {
             return Some(Planned { cost: query.cost, used: Vec::new(), existing_used: self.tops(&query.indexes) });
         }
-        let parts = self.parents.keys().filter(|part| hidden.contains(&self.top(**part)));
-        let hidden: Vec<u32> = match hidden.is_empty() {
-            true => Vec::new(),
-            false => hidden.iter().chain(parts).copied().collect(),
-        };
+        let mut hidden: Vec<u32> = hidden
+            .iter()
+            .flat_map(|index| self.parts.get(index).into_iter().flatten().chain([index]))
+            .copied()
+            .collect();
+        hidden.sort_unstable();
         let planned = guarded(|| {
             as_role(query.role, &query.search_path, || self.what_if.plan(&query.query, query.values, created, &hidden))
         })

@@ -83,6 +83,8 @@ struct Text {
     search_path: CString,
 }
 
+/// Of calls, and of a mean time in ms.
+const MOST: f64 = 1e15;
 /// SQLSTATEs of a parameter whose type the context does not tell: ambiguous function or operator, indeterminate type.
 const UNKNOWN_TYPE: [&str; 2] = ["42725", "42P18"];
 /// SQLSTATE of a statement that is not one plannable query.
@@ -258,9 +260,11 @@ fn schemas(setting: &str) -> CString {
 
 /// The rows of a table or query of the caller's.
 fn table(sql: &str, search_path: &CStr, limit: u32) -> Vec<(String, f64, Option<f64>)> {
+    // A line of its own: the text may end with a comment.
     let wrapped = format!(
-        "select w.query::text, w.calls::float8, w.mean_ms::float8 from ({sql}) w where w.query is not null \
-         order by w.calls::float8 * coalesce(w.mean_ms::float8, 1) desc nulls last, w.query::text limit $1"
+        "select w.query::text, w.calls::float8, w.mean_ms::float8 from ({sql}\n) w where w.query is not null \
+         order by pg_catalog.ln(greatest(w.calls::float8, 1e-9)) + pg_catalog.ln(greatest(w.mean_ms::float8, 1e-9)) \
+         desc nulls last, w.query::text limit $1"
     );
     let rows = with_search_path(search_path, || {
         // Text that is more than one query is refused before it is made part of one.
@@ -269,7 +273,19 @@ fn table(sql: &str, search_path: &CStr, limit: u32) -> Vec<(String, f64, Option<
             (row.take::<String>(), row.take_option::<f64>(), row.take_option::<f64>())
         })
     });
-    rows.into_iter()
-        .map(|(text, calls, mean_ms)| (text, calls.filter(|calls| *calls > 0.0).unwrap_or(1.0), mean_ms))
-        .collect()
+    let checked = |column: &str, value: f64| {
+        if !(0.0..=MOST).contains(&value) {
+            raise(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("argument workload: {column} is {value}"),
+                format!("It goes from 0 to {MOST:e}; null: 1 call, an unknown time."),
+            )
+        }
+        value
+    };
+    let checked = |(text, calls, mean_ms): (String, Option<f64>, Option<f64>)| {
+        let calls = calls.map_or(1.0, |calls| checked("calls", calls));
+        (text, calls, mean_ms.map(|mean_ms| checked("mean_ms", mean_ms)))
+    };
+    rows.into_iter().map(checked).collect()
 }

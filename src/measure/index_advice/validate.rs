@@ -51,8 +51,11 @@ pub fn validate(
     })
     .into_iter()
     .collect();
-    let parts: Vec<u32> = catalog.parts(table, index).iter().map(|part| part.oid).chain([index.oid]).collect();
-    let tables: Vec<u32> = catalog.leaves(table).iter().map(|leaf| leaf.oid).chain([table.oid]).collect();
+    let mut parts: Vec<u32> = catalog.parts(table, index).iter().map(|part| part.oid).chain([index.oid]).collect();
+    parts.sort_unstable();
+    // A query names a table, a partition of it, or a table that it is a partition of.
+    let above = std::iter::successors(table.parent, |oid| catalog.known(*oid)?.parent);
+    let tables: Vec<u32> = catalog.leaves(table).iter().map(|leaf| leaf.oid).chain([table.oid]).chain(above).collect();
     let planner = WhatIf::new();
     let mut validated = Vec::new();
     for query in queries {

@@ -2,7 +2,8 @@
 
 use super::column::{self, Resembles};
 use super::refusals::{
-    create_index, immutable, refuse_kind, refuse_on_partitioned, refuse_parameters, refuse_what_the_method_cannot,
+    create_index, immutable, refuse_class_options, refuse_collation, refuse_kind, refuse_on_partitioned,
+    refuse_parameters, refuse_system_columns, refuse_what_the_method_cannot,
 };
 use crate::advice::index_size::KeyColumn;
 use crate::db::{Arena, check_for_interrupts, raise};
@@ -147,6 +148,8 @@ unsafe fn read(argument: &str, text: &CStr, keep: &Arena) -> Definition {
         let key_columns = columns.len();
         columns.extend(included.iter_ptr().map(|element| included_column(&*element, table, &*routine)));
         let predicate = predicate((*statement).whereClause);
+        refuse_system_columns(expressions);
+        refuse_system_columns(predicate);
         Definition {
             table,
             name: name(&*statement, &table_name, table, &columns),
@@ -178,7 +181,11 @@ unsafe fn key(
     unsafe {
         let mut expression = null_mut();
         let (attribute, type_oid, type_modifier, mut collation) = match plain_column(element, table) {
-            Some(attribute) => attribute_type(table, attribute),
+            Some(attribute) if element.expr.is_null() => attribute_type(table, attribute),
+            Some(attribute) => {
+                let (attribute, type_oid, type_modifier, _) = attribute_type(table, attribute);
+                (attribute, type_oid, type_modifier, pg_sys::exprCollation(element.expr))
+            }
             None => {
                 expression = pg_sys::eval_const_expressions(null_mut(), immutable(element.expr));
                 pg_sys::fix_opfuncids(expression);
@@ -189,6 +196,8 @@ unsafe fn key(
         if !element.collation.is_null() {
             collation = pg_sys::get_collation_oid(element.collation, false);
         }
+        refuse_collation(type_oid, collation, !element.collation.is_null());
+        refuse_class_options(element, routine, method_name);
         let class = pg_sys::ResolveOpClass(element.opclass, type_oid, method_text, method);
         let family = pg_sys::get_opclass_family(class);
         let class_type = pg_sys::get_opclass_input_type(class);

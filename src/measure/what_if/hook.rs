@@ -15,7 +15,7 @@ pub struct Scope<'a> {
     pub what_if: &'a WhatIf,
     /// Numbers of hypothetical indexes that exist.
     pub created: &'a [usize],
-    /// OIDs of real indexes that do not.
+    /// OIDs of real indexes that do not, in order.
     pub hidden: &'a [u32],
     /// Tells the query from those that functions run while they are evaluated for it: these may execute their plans.
     pub parameters: pg_sys::ParamListInfo,
@@ -106,7 +106,7 @@ unsafe fn hide(hidden: &[u32], info: *mut pg_sys::RelOptInfo) {
     unsafe {
         let mut kept = PgList::<pg_sys::IndexOptInfo>::new();
         for index in PgList::<pg_sys::IndexOptInfo>::from_pg((*info).indexlist).iter_ptr() {
-            if !hidden.contains(&(*index).indexoid.to_u32()) {
+            if hidden.binary_search(&(*index).indexoid.to_u32()).is_err() {
                 kept.push(index);
             }
         }

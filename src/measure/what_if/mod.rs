@@ -163,33 +163,38 @@ impl WhatIf {
     /// Size, height and rows, of a partitioned table from the largest partitions.
     fn measure(&self, index: &mut Index) {
         let leaves = self.leaves(index.definition.table);
-        let measured = &leaves[..leaves.len().min(MEASURED_PARTITIONS)];
+        let all: f64 = leaves.iter().map(|(_, rows)| rows).sum();
         let (mut bytes, mut rows) = (0.0, 0.0);
-        for leaf in measured {
-            let Some(part) = self.part(index, leaf.oid) else { continue };
+        for (leaf, counted) in leaves.iter().take(MEASURED_PARTITIONS) {
+            let Some(part) = self.part(index, *leaf) else { continue };
             bytes += part.size.pages as f64 * f64::from(pg_sys::BLCKSZ);
-            rows += leaf.rows;
+            rows += counted;
+            index.tuples += part.tuples;
             index.height = index.height.max(part.size.height);
         }
-        let all: f64 = leaves.iter().map(|leaf| leaf.rows).sum();
         let scale = if rows > 0.0 { all / rows } else { 1.0 };
         index.bytes = Bytes((bytes * scale) as u64);
-        index.tuples = all * index.share;
+        index.tuples *= scale;
     }
 
-    /// The table itself, or the partitions that hold rows, largest first.
-    fn leaves(&self, table: Oid) -> Vec<Rc<Relation>> {
+    /// The table itself, or the partitions that hold rows, largest first, each with the rows that were counted last. Only those
+    /// to be measured are locked.
+    fn leaves(&self, table: Oid) -> Vec<(Oid, f64)> {
         // An index on a table that others inherit from is on that table alone.
-        let partitions = match plan::is_partitioned(table) {
-            // SAFETY: every partition is locked, as the planner would.
-            true => unsafe {
-                part::oids(server::find_all_inheritors(table, pg_sys::AccessShareLock as i32, null_mut()))
-            },
-            false => vec![table],
-        };
-        let mut leaves: Vec<_> =
-            partitions.into_iter().map(|oid| self.relation(oid)).filter(|relation| relation.holds_rows).collect();
-        leaves.sort_by(|a, b| b.rows.total_cmp(&a.rows).then(a.oid.to_u32().cmp(&b.oid.to_u32())));
+        if !plan::is_partitioned(table) {
+            return vec![(table, 1.0)];
+        }
+        // SAFETY: a scan of pg_inherits; nothing is opened.
+        let partitions = unsafe { part::oids(server::find_all_inheritors(table, pg_sys::NoLock as i32, null_mut())) };
+        let counted = partitions.into_iter().filter_map(|oid| Some((oid, part::counted_rows(oid)?)));
+        let mut leaves: Vec<(Oid, f64)> = counted.collect();
+        leaves.sort_by(|(a, few), (b, many)| many.total_cmp(few).then(a.to_u32().cmp(&b.to_u32())));
+        for (leaf, _) in leaves.iter().take(MEASURED_PARTITIONS) {
+            // SAFETY: waits as the planner would.
+            unsafe { pg_sys::LockRelationOid(*leaf, pg_sys::AccessShareLock as i32) };
+        }
+        // What was dropped while we waited is gone.
+        leaves.retain(|(leaf, _)| part::counted_rows(*leaf).is_some());
         leaves
     }
 
@@ -204,7 +209,8 @@ impl WhatIf {
             return part.clone();
         }
         let leaf = self.relation(relation);
-        let concerned = relation == index.definition.table || leaf.ancestors.contains(&index.definition.table);
+        let concerned =
+            leaf.holds_rows && (relation == index.definition.table || leaf.ancestors.contains(&index.definition.table));
         let part = concerned.then(|| Rc::new(Part::of(index, &leaf, &self.arena)));
         index.parts.borrow_mut().insert(relation, part.clone());
         part

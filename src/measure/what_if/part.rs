@@ -41,6 +41,21 @@ impl Relation {
     }
 }
 
+/// As the catalog has them, at least 1; None: it is gone, or no relation that holds rows.
+pub fn counted_rows(oid: Oid) -> Option<f64> {
+    // SAFETY: the tuple is released after its numbers are copied.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, pg_sys::Datum::from(oid));
+        if tuple.is_null() {
+            return None;
+        }
+        let class = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+        let (kind, rows) = (class.relkind as u8, f64::from(class.reltuples));
+        pg_sys::ReleaseSysCache(tuple);
+        matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_MATVIEW).then_some(rows.max(1.0))
+    }
+}
+
 /// SAFETY: `list` is a list of OIDs, or null.
 pub unsafe fn oids(list: *mut pg_sys::List) -> Vec<Oid> {
     // SAFETY: as said above.

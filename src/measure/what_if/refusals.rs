@@ -62,6 +62,9 @@ pub unsafe fn refuse_on_partitioned(argument: &str, statement: &pg_sys::IndexStm
         let refuse = |what: &str, hint: &str| -> ! {
             raise(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, format!("argument {argument}: {what} {name}"), hint)
         };
+        if statement.concurrent {
+            refuse("no index is created CONCURRENTLY on partitioned table", "Leave CONCURRENTLY out.")
+        }
         if !(*statement.relation).inh {
             refuse("the planner takes no index ON ONLY", "Leave ONLY out: the index is then one on all partitions.")
         }
@@ -124,5 +127,52 @@ pub unsafe fn refuse_parameters(statement: &pg_sys::IndexStmt, routine: &pg_sys:
         let none = pg_sys::Datum::null();
         let options = pg_sys::transformRelOptions(none, statement.options, std::ptr::null(), null_mut(), false, false);
         pg_sys::index_reloptions(routine.amoptions, options, true);
+    }
+}
+
+/// `given`: by the statement, not by the column.
+pub fn refuse_collation(type_oid: Oid, collation: Oid, given: bool) {
+    // SAFETY: a catalog lookup.
+    let collatable = unsafe { pg_sys::type_is_collatable(type_oid) };
+    if given && !collatable {
+        raise(
+            PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+            "collations are not supported by the type of the column",
+            "Leave COLLATE out.",
+        )
+    }
+    if collatable && collation == pg_sys::InvalidOid {
+        raise(
+            PgSqlErrorCode::ERRCODE_INDETERMINATE_COLLATION,
+            "could not determine which collation to use for index expression",
+            "Use the COLLATE clause to set the collation explicitly.",
+        )
+    }
+}
+
+pub fn refuse_class_options(element: &pg_sys::IndexElem, routine: &pg_sys::IndexAmRoutine, method: &str) {
+    if !element.opclassopts.is_null() && routine.amoptsprocnum == 0 {
+        raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("operator classes of access method {method} have no options"),
+            "Leave them out.",
+        )
+    }
+}
+
+/// SAFETY: a list of analyzed expressions over range table entry 1, or null.
+pub unsafe fn refuse_system_columns(expressions: *mut pg_sys::List) {
+    let mut attributes = null_mut();
+    // SAFETY: as said above; the set holds attribute numbers, shifted so that they are not negative.
+    let first = unsafe {
+        pg_sys::pull_varattnos(expressions.cast(), 1, &raw mut attributes);
+        pg_sys::bms_next_member(attributes, -1)
+    };
+    if first >= 0 && first + pg_sys::FirstLowInvalidHeapAttributeNumber < 0 {
+        raise(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            "index creation on system columns is not supported",
+            "Use columns of the table.",
+        )
     }
 }

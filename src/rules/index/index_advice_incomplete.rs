@@ -21,7 +21,7 @@ pub static RULE: Rule = Rule {
             setup: "create table t (id int primary key, a int); create function slow(int) returns int immutable language \
                     plpgsql as $$ begin perform pg_sleep(0.2); return $1; end $$; create table workload as select 'select * \
                     from t where a = slow(' || n || ')' as query, 10 as calls, 9.0 as mean_ms from generate_series(1, 2) n; \
-                    do $$ begin execute format('alter database %I set case.time_limit = %L', current_database(), '100 \
+                    do $$ begin execute format('alter database %I set example.time_limit = %L', current_database(), '100 \
                     ms'); end $$",
             finds: 1,
             fix_clears: false,

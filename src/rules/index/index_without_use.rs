@@ -1,5 +1,6 @@
 use crate::advice::index_ddl::Removal;
-use crate::advice::index_selection::UselessIndex;
+use crate::advice::index_selection::{Candidate, UselessIndex};
+use crate::facts::query::{ConditionKind, Part, QueryShape};
 use crate::facts::{Facts, Index, Source, Table, rounded};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Skip, Verdict};
@@ -63,9 +64,38 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         // Scans that no plan of the workload explains come from something that is not in it.
         let explained = catalog.scans(table, index).0 == 0 || planned();
         let large = catalog.index_bytes(table, index).0 >= min_bytes;
-        (large && explained).then(|| finding(facts, table, index, useless))
+        (large && explained && !is_fallback(facts, table, index)).then(|| finding(facts, table, index, useless))
     });
     Ok(findings.collect())
+}
+
+/// Some query asks for single values of the index's first column, and neither this index nor a new one that begins with the
+/// column is in its plan: should the plan turn out wrong, the index is what there is to fall back on.
+fn is_fallback(facts: &Facts, table: &Table, index: &Index) -> bool {
+    let advice = facts.index_advice();
+    let Some(first) = index.key_attributes().next().filter(|column| *column > 0) else { return false };
+    let asks = |shape: &QueryShape| {
+        shape.references.iter().filter(|reference| reference.table == table.oid).any(|reference| {
+            reference.conditions.iter().any(|condition| {
+                condition.part == Part::Column(first)
+                    && matches!(condition.kind, ConditionKind::Equality | ConditionKind::Membership)
+            })
+        })
+    };
+    let begins = |candidate: &Candidate| {
+        candidate.table == table.oid
+            && candidate.predicate.is_none()
+            && candidate.keys.first().is_some_and(|key| key.part == Part::Column(first))
+    };
+    advice.queries.iter().zip(&advice.selection.queries).any(|(query, cost)| {
+        let Some(cost) = cost else { return false };
+        let served = cost.steps.iter().any(|step| begins(&advice.selection.steps[*step].candidate))
+            || cost.existing_used.iter().any(|used| {
+                let other = table.index(*used).filter(|other| other.oid != index.oid);
+                other.is_some_and(|other| other.key_attributes().next() == Some(first))
+            });
+        asks(&query.shape) && !served
+    })
 }
 
 fn finding(facts: &Facts, table: &Table, index: &Index, useless: &UselessIndex) -> Finding {
