@@ -143,8 +143,8 @@ pub fn with_search_path<T>(search_path: &CStr, body: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Runs `body` with the rights of `role` and its search_path, read-only and with no way back to the caller's rights: as VACUUM
-/// runs what owners of tables have written. Errors: as for `with_search_path`.
+/// Runs `body` with the rights of `role` and its search_path, read-only and with no way back to the caller's rights. What
+/// planning runs is not only the role's own: see `measure::query::owners`. Errors: as for `with_search_path`.
 pub fn as_role<T>(role: u32, search_path: &CStr, body: impl FnOnce() -> T) -> T {
     let (mut user, mut context) = (pg_sys::InvalidOid, 0);
     // SAFETY: the calls pair up as in the server's own maintenance commands; a subtransaction that is rolled back undoes them.
@@ -165,6 +165,11 @@ pub fn as_role<T>(role: u32, search_path: &CStr, body: impl FnOnce() -> T) -> T 
 pub fn current_role() -> u32 {
     // SAFETY: reads a variable.
     unsafe { pg_sys::GetUserId() }.to_u32()
+}
+
+pub fn is_superuser(role: u32) -> bool {
+    // SAFETY: a catalog lookup.
+    unsafe { pg_sys::superuser_arg(role.into()) }
 }
 
 /// The caller could say SET ROLE.

@@ -187,7 +187,6 @@ impl InvalidOption {
 }
 
 /// Setup SQL with the expected outcome; run by the scenarios in a database of its own. For a rule that judges index advice it
-/// leaves a table `workload` to advise on, and may set example.time_limit for the database. For a rule that judges index advice it
 /// leaves a table `workload` to advise on, and may set example.time_limit for the database.
 pub struct Case {
     pub name: &'static str,

@@ -1,6 +1,6 @@
 //! Statements that create and drop indexes while the application runs.
 
-use crate::advice::index_selection::Candidate;
+use crate::advice::index_selection::{Candidate, Key};
 use crate::db::{check_for_interrupts, quote_literal};
 use crate::facts::query::Part;
 use crate::facts::{Catalog, Index, Name, Namer, QualifiedName, Table, TableKind};
@@ -132,25 +132,63 @@ impl NewIndex<'_> {
     }
 }
 
+/// One key as CREATE INDEX takes it.
+fn key_text(key: &Key, table: &Table) -> String {
+    let mut text = match &key.part {
+        Part::Column(number) => table.column(*number).map_or(String::new(), |column| column.name.to_string()),
+        Part::Expression(expression) => format!("({expression})"),
+    };
+    for word in [key.collation.as_ref().map(|collation| format!("COLLATE {collation}")), key.class.clone()] {
+        text.extend(word.map(|word| format!(" {word}")));
+    }
+    text.push_str(match (key.descending, key.nulls_first) {
+        (false, false) => "",
+        (false, true) => " NULLS FIRST",
+        (true, true) => " DESC",
+        (true, false) => " DESC NULLS LAST",
+    });
+    text
+}
+
+/// The same in the terms of SQLAlchemy and Alembic. None: a materialized view has no model.
+pub fn candidate_in_sqlalchemy(name: &QualifiedName, table: &Table, candidate: &Candidate) -> Option<String> {
+    if table.kind == TableKind::MaterializedView {
+        return None;
+    }
+    let keys = candidate.keys.iter().map(|key| {
+        let text = key_text(key, table);
+        match &key.part {
+            Part::Column(number) if table.column(*number).is_some_and(|column| column.name.to_string() == text) => {
+                format!("{:?}", table.column(*number).map_or("", |column| column.name.raw()))
+            }
+            _ => format!("text({text:?})"),
+        }
+    });
+    let keys = keys.collect::<Vec<_>>().join(", ");
+    let mut options = String::new();
+    if candidate.method != "btree" {
+        let _ = write!(options, ", postgresql_using={:?}", candidate.method);
+    }
+    if !candidate.included.is_empty() {
+        let included = candidate.included.iter().filter_map(|number| table.column(*number));
+        let included: Vec<_> = included.map(|column| format!("{:?}", column.name.raw())).collect();
+        let _ = write!(options, ", postgresql_include=[{}]", included.join(", "));
+    }
+    if let Some(predicate) = &candidate.predicate {
+        let _ = write!(options, ", postgresql_where=text({predicate:?})");
+    }
+    let (index, schema, table) = (name.name.raw(), table.name.schema.raw(), table.name.name.raw());
+    Some(format!(
+        "SQLAlchemy: Index({index:?}, {keys}{options}) in __table_args__. Alembic: inside \
+         op.get_context().autocommit_block(), op.create_index({index:?}, {table:?}, [{keys}], schema={schema:?}{options}, \
+         postgresql_concurrently=True)."
+    ))
+}
+
 /// A candidate of the search from `USING` on, as CREATE INDEX takes it and as the server would print it.
 pub fn specification(candidate: &Candidate, table: &Table) -> String {
     let name = |number: i16| table.column(number).map_or(String::new(), |column| column.name.to_string());
-    let keys = candidate.keys.iter().map(|key| {
-        let mut text = match &key.part {
-            Part::Column(number) => name(*number),
-            Part::Expression(expression) => format!("({expression})"),
-        };
-        for word in [key.collation.as_ref().map(|collation| format!("COLLATE {collation}")), key.class.clone()] {
-            text.extend(word.map(|word| format!(" {word}")));
-        }
-        text.push_str(match (key.descending, key.nulls_first) {
-            (false, false) => "",
-            (false, true) => " NULLS FIRST",
-            (true, true) => " DESC",
-            (true, false) => " DESC NULLS LAST",
-        });
-        text
-    });
+    let keys = candidate.keys.iter().map(|key| key_text(key, table));
     let mut specification = format!("USING {} ({})", candidate.method, keys.collect::<Vec<_>>().join(", "));
     if !candidate.included.is_empty() {
         let included: Vec<_> = candidate.included.iter().map(|number| name(*number)).collect();

@@ -178,7 +178,7 @@ set search_path = pg_catalog, dbre, pg_temp;
             )
         }
         let query = format!("SELECT * FROM {name} WHERE {}", conditions.join(" AND "));
-        search(Origin::Texts(vec![&query]), Settings::of_one_query(), None, c"pg_catalog, pg_temp")
+        search(Origin::Condition(&query), Settings::of_one_query(), None, c"pg_catalog, pg_temp")
     }
 }
 

@@ -63,6 +63,11 @@ fn validate_index(
         queries.into_iter().map(|query| required("queries, one element,", query, "Leave it out.")).collect()
     });
     let origin = match &queries {
+        Some(queries) if queries.is_empty() => raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "argument queries is an empty array",
+            "Leave it out for pg_stat_statements.",
+        ),
         Some(queries) => Origin::Texts(queries.iter().map(String::as_str).collect()),
         None => Origin::Statements,
     };

@@ -5,6 +5,10 @@ mod dump;
 mod faults;
 mod foreign_schemas;
 mod index_advice;
+mod index_advice_faults;
+mod index_advice_limits;
+mod index_advice_privileges;
+mod index_advice_tables;
 mod privileges;
 mod reports;
 mod rule_cases;
@@ -12,6 +16,7 @@ mod sample_app;
 mod server;
 mod standby;
 mod what_if;
+mod what_if_effects;
 mod what_if_refused;
 
 use libtest_mimic::Arguments;
@@ -38,7 +43,12 @@ fn main() {
     trials.extend(dump::trials(&server));
     trials.extend(reports::trials(&server));
     trials.extend(index_advice::trials(&server));
+    trials.extend(index_advice_tables::trials(&server));
+    trials.extend(index_advice_limits::trials(&server));
+    trials.extend(index_advice_faults::trials(&server));
+    trials.extend(index_advice_privileges::trials(&server));
     trials.extend(what_if::trials(&server));
+    trials.extend(what_if_effects::trials(&server));
     trials.extend(what_if_refused::trials(&server));
     // The summary shows what panicked; where is enough here.
     panic::set_hook(Box::new(|panic| eprintln!("failed at {}", panic.location().unwrap())));

@@ -40,6 +40,9 @@ const READING: &[&str] = &[
     "select * from dbre.missing_fk_indexes()",
     "select * from dbre.rule_settings",
     "select * from dbre.suppressions",
+    "select * from dbre.what_if('select 1')",
+    "select * from dbre.index_advice('select 1')",
+    "select * from dbre.last_index_advice",
 ];
 
 const CHANGING: &[&str] = &[
@@ -49,6 +52,8 @@ const CHANGING: &[&str] = &[
     "select dbre.unsuppress('0123456789abcdef')",
     "insert into dbre.rule_settings (rule) values ('foreign_key_without_index')",
     "delete from dbre.suppressions",
+    "select dbre.snapshot_index_advice('select 1')",
+    "delete from dbre.index_advice_snapshots",
 ];
 
 #[track_caller]

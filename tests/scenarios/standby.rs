@@ -32,6 +32,11 @@ const READING: &[&str] = &[
     "select dbre.report('json')",
     "select dbre.report('brief')",
     "select * from dbre.missing_fk_indexes()",
+    "select * from dbre.what_if('delete from child where parent_id = 1', '{create index on child (parent_id)}')",
+    "select * from dbre.index_advice(queries => array['select * from child where parent_id = 1', 'update child set id = 1', 'selec'])",
+    "select * from dbre.suggest_index('child', '{parent_id}')",
+    "select * from dbre.validate_index('child_id', array['select * from child where id = 1'])",
+    "select * from dbre.last_index_advice",
 ];
 
 fn no_transaction_id(database: &Database) {

@@ -54,7 +54,10 @@ pub fn specialized(reference: &Reference, table: &TableStatistics, options: &Opt
     }
     for order in &reference.orders {
         let [key] = order.keys.as_slice() else { continue };
-        for way in key.ways.iter().filter(|way| ["gist", "hnsw", "ivfflat"].contains(&way.method.as_str())) {
+        // Both are approximate; IVFFlat looks cheaper to the planner because it looks at less.
+        let has_hnsw = way(&key.ways, "hnsw").is_some();
+        let methods = if has_hnsw { ["gist", "hnsw"] } else { ["gist", "ivfflat"] };
+        for way in key.ways.iter().filter(|way| methods.contains(&way.method.as_str())) {
             add(&way.method, vec![Key::of(&key.part, way)]);
         }
     }

@@ -16,6 +16,8 @@ pub enum Origin<'a> {
     /// A table or a query that gives query, calls and mean_ms; the text is a query.
     Query(String),
     Texts(Vec<&'a str>),
+    /// A query that was made of the name of a table and its columns.
+    Condition(&'a str),
 }
 
 impl Origin<'_> {
@@ -23,7 +25,7 @@ impl Origin<'_> {
         match self {
             Origin::Statements => Source::Statements,
             Origin::Query(_) => Source::Table,
-            Origin::Texts(_) => Source::Texts,
+            Origin::Texts(_) | Origin::Condition(_) => Source::Texts,
         }
     }
 }
@@ -74,6 +76,8 @@ pub struct SourcedQuery {
 }
 
 struct Text {
+    /// By the server or made of names, not written by the caller.
+    is_recorded: bool,
     query_id: Option<i64>,
     text: String,
     calls: f64,
@@ -93,7 +97,7 @@ const NOT_A_QUERY: &str = "0A000";
 pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
     let mut sourced = Sourced { queries: Vec::new(), not_planned: Vec::new(), left_out: 0, cut_off: false };
     let texts = texts(request, database);
-    let single = texts.len() == 1 && matches!(request.origin, Origin::Texts(_));
+    let single = texts.len() == 1 && request.origin.source() == Source::Texts;
     for text in texts {
         db::check_for_interrupts();
         if Instant::now() > until {
@@ -110,7 +114,7 @@ pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
                 drop(query);
                 sourced.left_out += 1;
             }
-            Ok(Analyzed { query, shape, values, planned }) => sourced.queries.push(SourcedQuery {
+            Ok(Analyzed { query, shape, values, planned, role }) => sourced.queries.push(SourcedQuery {
                 query_id: text.query_id,
                 calls: text.calls,
                 mean_ms: text.mean_ms,
@@ -121,7 +125,7 @@ pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
                 shape,
                 query,
                 values,
-                role: text.role,
+                role,
                 search_path: text.search_path,
                 text: text.text,
             }),
@@ -149,6 +153,24 @@ struct Analyzed {
     values: Bound,
     /// As things are.
     planned: Planned,
+    role: u32,
+}
+
+/// The role that ran it; of a superuser, the owner of what the query names, if that is another's: planning runs the owner's
+/// code as it is now.
+fn planning_role(text: &Text, query: &Query) -> u32 {
+    if !text.is_recorded || !db::is_superuser(text.role) {
+        return text.role;
+    }
+    match query.lesser_owners().as_slice() {
+        [] => text.role,
+        [owner] => *owner,
+        _ => raise(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "a superuser ran it, and planning it would run what several other roles own",
+            "Pass it in queries => ARRAY[…] if you trust the owners of its tables and functions.",
+        ),
+    }
 }
 
 fn analyze(text: &Text, parameters: Parameters) -> Analyzed {
@@ -160,29 +182,25 @@ fn analyze(text: &Text, parameters: Parameters) -> Analyzed {
         )
     }
     let planner = WhatIf::new();
-    let analyze = |how: fn(&str, &str) -> Query| {
-        as_role(text.role, &text.search_path, || {
-            let query = how("query", &text.text);
-            planner.check_permissions(&query);
-            query
-        })
-    };
-    let query = match text.query_id {
-        None => analyze(Query::analyze),
-        Some(_) => match guarded(|| analyze(Query::analyze)) {
+    let analyze = |how: fn(&str, &str) -> Query| as_role(text.role, &text.search_path, || how("query", &text.text));
+    let query = match text.is_recorded {
+        false => analyze(Query::analyze),
+        true => match guarded(|| analyze(Query::analyze)) {
             Ok(query) => query,
+            // Another error than the first is not what is wrong with the text.
             Err(caught) if UNKNOWN_TYPE.contains(&caught.sqlstate.as_str()) => {
-                // What its error says is not what is wrong with the text.
                 guarded(|| analyze(Query::analyze_with_integers)).unwrap_or_else(|_| analyze(Query::analyze))
             }
             Err(_) => analyze(Query::analyze),
         },
     };
+    let role = planning_role(text, &query);
+    as_role(role, &text.search_path, || planner.check_permissions(&query));
     // Planned too, but printed in a search_path in which names are qualified.
-    let shape = as_role(text.role, PRINTED_IN, || query.shape());
-    let plan = |values: Bound| as_role(text.role, &text.search_path, || planner.plan(&query, values, &[], &[]));
+    let shape = as_role(role, PRINTED_IN, || query.shape());
+    let plan = |values: Bound| as_role(role, &text.search_path, || planner.plan(&query, values, &[], &[]));
     let sets = match parameters {
-        Parameters::Sampled if query.parameters() > 0 => sample(text.role, &query, &shape),
+        Parameters::Sampled if query.parameters() > 0 => sample(role, &query, &shape),
         _ => Vec::new(),
     };
     // How far a plan's rows are from those measured; without a measurement the first set is as good as any.
@@ -192,7 +210,7 @@ fn analyze(text: &Text, parameters: Parameters) -> Analyzed {
     };
     let mut best: Option<(Bound, Planned, f64)> = None;
     for set in sets {
-        let values = as_role(text.role, &text.search_path, || query.bind(&set));
+        let values = as_role(role, &text.search_path, || query.bind(&set));
         let planned = plan(values);
         let found = distance(planned.rows);
         if best.as_ref().is_none_or(|(_, _, least)| found < *least) {
@@ -203,7 +221,7 @@ fn analyze(text: &Text, parameters: Parameters) -> Analyzed {
         Some((values, planned, _)) => (values, planned),
         None => (Bound::GENERIC, plan(Bound::GENERIC)),
     };
-    Analyzed { query, shape, values, planned }
+    Analyzed { query, shape, values, planned, role }
 }
 
 fn sample(role: u32, query: &Query, shape: &QueryShape) -> Vec<Vec<Value>> {
@@ -214,6 +232,7 @@ fn sample(role: u32, query: &Query, shape: &QueryShape) -> Vec<Vec<Value>> {
 fn texts(request: &Request, database: &Database) -> Vec<Text> {
     let caller = db::current_role();
     let of_caller = |text: String, calls: f64, mean_ms: Option<f64>| Text {
+        is_recorded: matches!(request.origin, Origin::Condition(_)),
         query_id: None,
         text,
         calls,
@@ -223,6 +242,7 @@ fn texts(request: &Request, database: &Database) -> Vec<Text> {
         search_path: request.search_path.to_owned(),
     };
     match &request.origin {
+        Origin::Condition(text) => vec![of_caller(text.to_string(), 1.0, None)],
         Origin::Texts(texts) => texts.iter().map(|text| of_caller(text.to_string(), 1.0, None)).collect(),
         Origin::Query(sql) => table(sql, request.search_path, request.max_queries)
             .into_iter()
@@ -241,6 +261,7 @@ fn texts(request: &Request, database: &Database) -> Vec<Text> {
                 .into_iter()
                 .filter(|statement| statement.calls > 0)
                 .map(|statement| Text {
+                    is_recorded: true,
                     query_id: Some(statement.query_id),
                     calls: statement.calls as f64,
                     mean_ms: Some(statement.total_ms / statement.calls as f64),
@@ -263,7 +284,7 @@ fn table(sql: &str, search_path: &CStr, limit: u32) -> Vec<(String, f64, Option<
     // A line of its own: the text may end with a comment.
     let wrapped = format!(
         "select w.query::text, w.calls::float8, w.mean_ms::float8 from ({sql}\n) w where w.query is not null \
-         order by pg_catalog.ln(greatest(w.calls::float8, 1e-9)) + pg_catalog.ln(greatest(w.mean_ms::float8, 1e-9)) \
+         order by pg_catalog.ln(greatest(coalesce(w.calls::float8, 1), 1e-9)) + pg_catalog.ln(greatest(coalesce(w.mean_ms::float8, 1), 1e-9)) \
          desc nulls last, w.query::text limit $1"
     );
     let rows = with_search_path(search_path, || {

@@ -9,22 +9,24 @@ mod expressions;
 #[cfg(any(test, feature = "pg_test"))]
 mod in_server;
 mod orders;
+mod owners;
 mod parameters;
 mod patterns;
 mod reading;
 mod shape;
 mod ways;
 
+pub use owners::owners;
 pub use parameters::representative;
 
 use super::server;
-use crate::db::{Arena, raise};
+use crate::db::{self, Arena, raise};
 use crate::facts::query::{QueryShape, Write};
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::{PgList, PgSqlErrorCode};
 use reading::{RawWrite, reading_part};
 use std::ffi::{CStr, CString, c_char};
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 const MOST_PARAMETERS: i32 = 65535;
 
@@ -61,11 +63,15 @@ impl Value {
 
 /// Values for all parameters of one query, as the planner takes them.
 #[derive(Clone, Copy)]
-pub struct Bound(pg_sys::ParamListInfo);
+pub struct Bound {
+    list: pg_sys::ParamListInfo,
+    /// The tree of the query that they are of: they live as long as it does.
+    tree: *const pg_sys::Query,
+}
 
 impl Bound {
     /// No values: a generic plan.
-    pub const GENERIC: Bound = Bound(null_mut());
+    pub const GENERIC: Bound = Bound { list: null_mut(), tree: null() };
 }
 
 impl Query {
@@ -136,12 +142,23 @@ impl Query {
         QueryShape { write: self.write.clone(), ..shape }
     }
 
+    /// Roles other than superusers whose code planning the query may run: see `owners`.
+    pub fn lesser_owners(&self) -> Vec<u32> {
+        // SAFETY: the tree is analyzed and rewritten.
+        let owners = self.tree.map(|tree| unsafe { owners(tree.cast()) }).unwrap_or_default();
+        owners.into_iter().filter(|owner| !db::is_superuser(*owner)).collect()
+    }
+
     pub fn text(&self) -> &CStr {
         &self.text
     }
 
     pub fn parameters(&self) -> usize {
         self.parameter_types.len()
+    }
+
+    fn address(&self) -> *const pg_sys::Query {
+        self.tree.map_or(null(), |tree| tree.cast_const())
     }
 
     /// A copy of the tree in the current memory context, for the planner changes what it plans.
@@ -177,15 +194,17 @@ impl Query {
                     slot.ptype = *oid;
                     slot.pflags = pg_sys::PARAM_FLAG_CONST as u16;
                 }
-                Bound(list)
+                Bound { list, tree: self.address() }
             })
         }
     }
 }
 
 impl Bound {
-    pub(super) fn list(self) -> pg_sys::ParamListInfo {
-        self.0
+    /// Panics when they are of another query, which may be gone.
+    pub(super) fn list(self, query: &Query) -> pg_sys::ParamListInfo {
+        assert!(self.list.is_null() || self.tree == query.address(), "values of another query");
+        self.list
     }
 }
 
@@ -285,14 +304,21 @@ fn highest_parameter(text: &CStr) -> i32 {
     numbers.max().unwrap_or(0).min(MOST_PARAMETERS)
 }
 
-/// pg_stat_statements writes `interval '1 day'` as `interval $1`, which is no SQL: it becomes `$1::interval`.
+/// pg_stat_statements writes `interval '1 day'` as `interval $1`, and `extract(year from d)` as `extract($1 from d)`, which are
+/// no SQL: they become `$1::interval` and `date_part($1, d)`.
 fn typed_parameters(text: &str) -> String {
-    const TYPED: &str = r"(?i)\b(interval|date|time|timetz|timestamp|timestamptz)((?:\s*\(\s*\d+\s*\))?(?:\s+with(?:out)?\s+time\s+zone)?)\s+(\$\d+)(?:\s+(?:year|month|day|hour|minute|second)(?:\s+to\s+(?:month|hour|minute|second))?\b)?";
+    // Words that may stand before a constant, and never before a parameter.
+    const TYPES: &str = "interval|date|time|timetz|timestamp|timestamptz|jsonb?|uuid|numeric|decimal|bigint|smallint|integer|int[248]|real|float[48]|money|boolean|bool|text|varchar|bpchar|name|citext|bytea|bit|varbit|inet|cidr|macaddr8?|xml|int[48]range|numrange|ts(?:tz)?range|daterange|point|box|line|lseg|path|polygon|circle|tsvector|tsquery|oid|regclass|hstore|ltree|vector|halfvec|sparsevec";
+    const MODIFIER: &str = r"(?:\s*\(\s*\d+(?:\s*,\s*\d+)?\s*\))?(?:\s+with(?:out)?\s+time\s+zone)?";
+    const FIELD: &str = r"\s+(?:year|month|day|hour|minute|second)(?:\s+to\s+(?:month|hour|minute|second))?\b";
     if !text.contains('$') {
         return text.to_string();
     }
-    let typed = regex_lite::Regex::new(TYPED).expect("a constant");
-    typed.replace_all(text, "($3::$1$2)").into_owned()
+    let typed =
+        regex_lite::Regex::new(&format!(r"(?i)\b({TYPES})({MODIFIER})\s+(\$\d+)(?:{FIELD})?")).expect("constants");
+    let extract = regex_lite::Regex::new(r"(?i)\bextract\s*\(\s*(\$\d+)\s+from\s+").expect("a constant");
+    let text = extract.replace_all(text, "date_part($1, ");
+    typed.replace_all(&text, "($3::$1$2)").into_owned()
 }
 
 #[cfg(test)]
@@ -305,6 +331,7 @@ mod unit_tests {
             ("select now() - interval $1", "select now() - ($1::interval)"),
             ("d < date $1 + interval $2 year and", "d < ($1::date) + ($2::interval) and"),
             ("t > TIMESTAMP (3) with time zone $3", "t > ($3::TIMESTAMP (3) with time zone)"),
+            ("select extract($1 from d), jsonb $2", "select date_part($1, d), ($2::jsonb)"),
             ("select date, update_date $1", "select date, update_date $1"),
             ("select a from t where date = $1", "select a from t where date = $1"),
         ];

@@ -197,10 +197,10 @@ unsafe fn key(
             collation = pg_sys::get_collation_oid(element.collation, false);
         }
         refuse_collation(type_oid, collation, !element.collation.is_null());
-        refuse_class_options(element, routine, method_name);
         let class = pg_sys::ResolveOpClass(element.opclass, type_oid, method_text, method);
         let family = pg_sys::get_opclass_family(class);
         let class_type = pg_sys::get_opclass_input_type(class);
+        refuse_class_options(element, routine, (family, class_type));
         let ordered = element.ordering != pg_sys::SortByDir::SORTBY_DEFAULT
             || element.nulls_ordering != pg_sys::SortByNulls::SORTBY_NULLS_DEFAULT;
         if ordered && !routine.amcanorder {

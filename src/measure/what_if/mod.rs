@@ -9,7 +9,6 @@ mod hook;
 mod part;
 mod plan;
 mod refusals;
-mod trust;
 mod vector_cost;
 
 pub use column::column_numbers;
@@ -17,6 +16,7 @@ pub use hook::install as install_hooks;
 pub use plan::Planned;
 
 use crate::db::{self, Arena};
+use crate::measure::query::owners;
 use crate::measure::server;
 use crate::units::Bytes;
 use definition::Definition;
@@ -114,8 +114,11 @@ impl Index {
         self.share
     }
 
+    /// Whoever plans with it runs nothing that a lesser role has written.
     pub fn calls_only_superusers_functions(&self) -> bool {
-        trust::calls_only_superusers_functions(&self.definition)
+        let lists = [self.definition.expressions, self.definition.predicate];
+        // SAFETY: lists of analyzed expressions, or null.
+        lists.into_iter().flat_map(|list| unsafe { owners(list.cast()) }).all(db::is_superuser)
     }
 }
 
@@ -166,6 +169,12 @@ impl WhatIf {
         let all: f64 = leaves.iter().map(|(_, rows)| rows).sum();
         let (mut bytes, mut rows) = (0.0, 0.0);
         for (leaf, counted) in leaves.iter().take(MEASURED_PARTITIONS) {
+            // SAFETY: waits as the planner would; the table itself is locked already.
+            unsafe { pg_sys::LockRelationOid(*leaf, pg_sys::AccessShareLock as i32) };
+            // It may have been dropped while we waited.
+            if part::counted_rows(*leaf).is_none() {
+                continue;
+            }
             let Some(part) = self.part(index, *leaf) else { continue };
             bytes += part.size.pages as f64 * f64::from(pg_sys::BLCKSZ);
             rows += counted;
@@ -177,8 +186,8 @@ impl WhatIf {
         index.tuples *= scale;
     }
 
-    /// The table itself, or the partitions that hold rows, largest first, each with the rows that were counted last. Only those
-    /// to be measured are locked.
+    /// The table itself, or the partitions that hold rows, largest first, each with the rows that were counted last. Not
+    /// locked.
     fn leaves(&self, table: Oid) -> Vec<(Oid, f64)> {
         // An index on a table that others inherit from is on that table alone.
         if !plan::is_partitioned(table) {
@@ -189,12 +198,6 @@ impl WhatIf {
         let counted = partitions.into_iter().filter_map(|oid| Some((oid, part::counted_rows(oid)?)));
         let mut leaves: Vec<(Oid, f64)> = counted.collect();
         leaves.sort_by(|(a, few), (b, many)| many.total_cmp(few).then(a.to_u32().cmp(&b.to_u32())));
-        for (leaf, _) in leaves.iter().take(MEASURED_PARTITIONS) {
-            // SAFETY: waits as the planner would.
-            unsafe { pg_sys::LockRelationOid(*leaf, pg_sys::AccessShareLock as i32) };
-        }
-        // What was dropped while we waited is gone.
-        leaves.retain(|(leaf, _)| part::counted_rows(*leaf).is_some());
         leaves
     }
 

@@ -83,7 +83,7 @@ impl WhatIf {
         // SAFETY: all that planning allocates is in the context, which outlives `body`. The planner gets a tree of its own.
         unsafe {
             Arena::new().enter(|| {
-                let parameters = values.list();
+                let parameters = values.list(query);
                 // A list of its own, be it empty, is what the scope knows the query by.
                 let parameters = if parameters.is_null() { pg_sys::makeParamList(0) } else { parameters };
                 let scope = Scope::new(self, created, hidden, parameters);

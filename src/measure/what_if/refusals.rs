@@ -150,13 +150,18 @@ pub fn refuse_collation(type_oid: Oid, collation: Oid, given: bool) {
     }
 }
 
-pub fn refuse_class_options(element: &pg_sys::IndexElem, routine: &pg_sys::IndexAmRoutine, method: &str) {
-    if !element.opclassopts.is_null() && routine.amoptsprocnum == 0 {
-        raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("operator classes of access method {method} have no options"),
-            "Leave them out.",
-        )
+/// `family`, `class_type`: of the operator class.
+pub fn refuse_class_options(
+    element: &pg_sys::IndexElem,
+    routine: &pg_sys::IndexAmRoutine,
+    (family, class_type): (Oid, Oid),
+) {
+    let number = routine.amoptsprocnum as i16;
+    // SAFETY: a catalog lookup.
+    let takes = number != 0
+        && unsafe { pg_sys::get_opfamily_proc(family, class_type, class_type, number) } != pg_sys::InvalidOid;
+    if !element.opclassopts.is_null() && !takes {
+        raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "operator class has no options", "Leave them out.")
     }
 }
 

@@ -100,7 +100,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         // Names are given out for all steps, so that those of another rule's findings are other ones.
         let table = facts.catalog().known(step.candidate.table)?;
         let creation = creation(facts, &mut namer, table, step);
-        if replaced(advice, place).is_some() {
+        if replaced(advice, place).is_some() || step.benefit <= 0.0 {
             return None;
         }
         let mut finding = finding(facts, place, table, creation);
@@ -152,7 +152,7 @@ pub fn finding(facts: &Facts, place: usize, table: &Table, creation: Creation) -
             "An index on {} {specification} would cut the cost of {} by {:.0}%, for {bytes}",
             table.name,
             queries(helped.len()),
-            100.0 * (1.0 - after / before.max(f64::MIN_POSITIVE)),
+            100.0 * (step.benefit / before.max(f64::MIN_POSITIVE)).min(1.0),
         ),
         cause: format!(
             "The planner, shown the index, takes it for {} of the workload ({}), and the workload's cost falls by {:.1}%. {}{}",
@@ -187,8 +187,11 @@ pub fn finding(facts: &Facts, place: usize, table: &Table, creation: Creation) -
             "write_cost": change((0, "estimated"), (rounded(step.write_cost), "estimated")),
         },
         fix_sql: Some(creation.fix_sql),
-        app_fix: Some(in_sqlalchemy(table, &step.candidate, creation.name.name.raw())),
-        risk: creation.risk,
+        app_fix: index_ddl::candidate_in_sqlalchemy(&creation.name, table, &step.candidate),
+        risk: match is_approximate(&step.candidate) {
+            true => format!("{APPROXIMATE} {}", creation.risk),
+            false => creation.risk,
+        },
         rollback: Rollback::Sql(creation.rollback_sql),
         verify_sql: Some(creation.verify_sql),
     }
@@ -242,10 +245,19 @@ fn alternative(table: &Table, other: &Alternative) -> Value {
     })
 }
 
+/// What every index for nearest neighbours does to the answers.
+const APPROXIMATE: &str = "Results become approximate: an index scan misses some of the nearest rows (hnsw.ef_search, \
+                           ivfflat.probes), and a WHERE may leave fewer rows than LIMIT asks for. Measure the recall first.";
+
+fn is_approximate(candidate: &Candidate) -> bool {
+    ["hnsw", "ivfflat"].contains(&candidate.method.as_str())
+}
+
 /// high: plain columns with statistics; medium: what statistics say less of.
 fn confidence(advice: &IndexAdvice, candidate: &Candidate) -> &'static str {
     let plain = candidate.keys.iter().all(|key| matches!(key.part, Part::Column(_)));
     match candidate.method.as_str() {
+        "hnsw" | "ivfflat" => "low: results become approximate",
         "btree" if plain && candidate.predicate.is_none() && advice.selection.complete => "high",
         "btree" | "hash" | "brin" => {
             "medium: the planner has no statistics of expressions and predicates until the index exists"
@@ -269,46 +281,4 @@ fn severity(advice: &IndexAdvice, place: usize, options: &Options) -> Severity {
     } else {
         Severity::medium
     }
-}
-
-fn in_sqlalchemy(table: &Table, candidate: &Candidate, index: &str) -> String {
-    let mut arguments = vec![format!("{index:?}")];
-    arguments.extend(candidate.keys.iter().map(|key| {
-        let text = match &key.part {
-            Part::Column(number) => table.column(*number).map_or(String::new(), |column| column.name.raw().to_string()),
-            Part::Expression(expression) => expression.clone(),
-        };
-        let plain = matches!(key.part, Part::Column(_)) && !key.descending && !key.nulls_first;
-        match plain {
-            true => format!("{text:?}"),
-            false if key.descending => format!("text({:?})", format!("{text} DESC")),
-            false => format!("text({text:?})"),
-        }
-    }));
-    if candidate.method != "btree" {
-        arguments.push(format!("postgresql_using={:?}", candidate.method));
-    }
-    let names = |numbers: &[i16]| {
-        let names: Vec<_> = numbers.iter().filter_map(|number| table.column(*number)).collect();
-        names.iter().map(|column| format!("{:?}", column.name.raw())).collect::<Vec<_>>().join(", ")
-    };
-    if !candidate.included.is_empty() {
-        arguments.push(format!("postgresql_include=[{}]", names(&candidate.included)));
-    }
-    let classes = candidate.keys.iter().filter_map(|key| match (&key.part, &key.class) {
-        (Part::Column(number), Some(class)) => Some(format!("{:?}: {class:?}", table.column(*number)?.name.raw())),
-        _ => None,
-    });
-    let classes: Vec<_> = classes.collect();
-    if !classes.is_empty() {
-        arguments.push(format!("postgresql_ops={{{}}}", classes.join(", ")));
-    }
-    if let Some(predicate) = &candidate.predicate {
-        arguments.push(format!("postgresql_where=text({predicate:?})"));
-    }
-    format!(
-        "SQLAlchemy: Index({}) in __table_args__. Alembic: op.create_index() with the same arguments and \
-         postgresql_concurrently=True, inside op.get_context().autocommit_block().",
-        arguments.join(", ")
-    )
 }
