@@ -113,6 +113,8 @@ fn like_built_indexes(database: &Database) {
         let of_built: Vec<_> = nodes(&built).into_iter().filter(locks_rows).collect();
         // One page more or less is a rounding.
         let (cost_after, page) = (planned["cost_after"].as_f64().unwrap(), 4.5);
+        // Of a GIN index that does not exist the planner takes default numbers of entries: several for one value tell.
+        let page = if index.contains("gin_trgm_ops") { 20.0 } else { page };
         let close = (cost_after / cost(&built) - 1.0).abs() <= 0.05 || (cost_after - cost(&built)).abs() <= page;
         let size = planned["indexes"][0]["bytes"].as_f64().unwrap() / bytes as f64;
         if nodes(after) != of_built || !close || !uses(after) || !(0.7..=1.4).contains(&size) {

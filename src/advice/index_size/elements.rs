@@ -17,6 +17,12 @@ const JSON_KEY: f64 = 9.0;
 const TRIGRAMS_PER_CHARACTER: f64 = 0.95;
 /// Trigrams that natural text draws from.
 const TRIGRAMS: f64 = 8000.0;
+/// Elements in a list of most common ones at the default statistics target, less a few.
+const FULL_LIST: usize = 950;
+/// Elements per row that the list does not tell of.
+const RARE_REST: f64 = 0.05;
+/// Rows that hold a rare element.
+const RARE_ROWS: f64 = 1.2;
 /// A slope of log share by log rank that chance alone does not make.
 const STEEP: f64 = 0.5;
 /// Counted so often in a sample, an element's frequency is known.
@@ -128,6 +134,12 @@ fn with_tail(mut shares: Vec<f64>, mean: f64, rows: f64, width: f64) -> Vec<Grou
     shares.sort_by(|a, b| b.total_cmp(a));
     let mut groups: Vec<Group> = shares.iter().map(|share| Group { number: 1.0, share: *share, width }).collect();
     let mut rest = mean - shares.iter().sum::<f64>();
+    // ANALYZE lists every element that it met more than a few times, up to ten times the statistics target: what is left of a
+    // list that is not full is nearly as many elements as rows.
+    if shares.len() < FULL_LIST && rest > RARE_REST {
+        groups.push(Group { number: rest * rows / RARE_ROWS, share: RARE_ROWS / rows, width });
+        return groups;
+    }
     let (Some(first), Some(last)) = (shares.get(shares.len() / 8), shares.last()) else {
         groups.push(Group { number: mean * rows / 2.0, share: 2.0 / rows, width });
         return groups;

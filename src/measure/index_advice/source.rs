@@ -259,7 +259,7 @@ fn texts(request: &Request, database: &Database) -> Vec<Text> {
             };
             statements
                 .into_iter()
-                .filter(|statement| statement.calls > 0)
+                .filter(|statement| statement.calls > 0 && may_be_query(&statement.text))
                 .map(|statement| Text {
                     is_recorded: true,
                     query_id: Some(statement.query_id),
@@ -273,6 +273,15 @@ fn texts(request: &Request, database: &Database) -> Vec<Text> {
                 .collect()
         }
     }
+}
+
+/// pg_stat_statements puts parameters into utility statements too, where the parser takes none.
+fn may_be_query(text: &str) -> bool {
+    const QUERIES: [&str; 8] = ["select", "with", "values", "table", "insert", "update", "delete", "merge"];
+    let comment = regex_lite::Regex::new(r"^(?:\s|\(|--[^\n]*\n|/\*(?s:.*?)\*/)+").expect("a constant");
+    let text = comment.replace(text, "");
+    let word = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    QUERIES.iter().any(|query| word.eq_ignore_ascii_case(query))
 }
 
 fn schemas(setting: &str) -> CString {

@@ -114,9 +114,12 @@ impl Query {
             (*state).p_sourcetext = self.text.as_ptr();
             let (mut types, mut number) = (null_mut::<pg_sys::Oid>(), 0);
             if integers {
-                number = highest_parameter(&self.text);
-                types = pg_sys::palloc0(size_of::<pg_sys::Oid>() * number.max(1) as usize).cast();
-                (0..number as usize).for_each(|position| types.add(position).write(pg_sys::INT4OID));
+                let assumed = integer_parameters(&self.text);
+                number = assumed.len() as i32;
+                types = pg_sys::palloc0(size_of::<pg_sys::Oid>() * assumed.len().max(1)).cast();
+                for (position, is_integer) in assumed.into_iter().enumerate() {
+                    types.add(position).write(if is_integer { pg_sys::INT4OID } else { pg_sys::InvalidOid });
+                }
             }
             server::setup_parse_variable_parameters(state, &raw mut types, &raw mut number);
             let analyzed = pg_sys::transformTopLevelStmt(state, statement);
@@ -296,16 +299,23 @@ unsafe fn column_number(table: pg_sys::Oid, name: *const c_char) -> i16 {
     }
 }
 
-/// 3 when the text has `$3` and none higher.
-fn highest_parameter(text: &CStr) -> i32 {
-    let parameter = regex_lite::Regex::new(r"\$(\d{1,5})\b").expect("a constant");
+/// For `$1` and so on up to the highest: may it be an integer? It has no cast of its own.
+fn integer_parameters(text: &CStr) -> Vec<bool> {
+    let parameter = regex_lite::Regex::new(r"\$(\d{1,5})\b(::)?").expect("a constant");
     let text = text.to_string_lossy();
-    let numbers = parameter.captures_iter(&text).filter_map(|captures| captures[1].parse().ok());
-    numbers.max().unwrap_or(0).min(MOST_PARAMETERS)
+    let mut assumed = Vec::new();
+    for captures in parameter.captures_iter(&text) {
+        let number: usize = captures[1].parse().expect("at most five digits");
+        if (1..=MOST_PARAMETERS as usize).contains(&number) {
+            assumed.resize(assumed.len().max(number), true);
+            assumed[number - 1] &= captures.get(2).is_none();
+        }
+    }
+    assumed
 }
 
 /// pg_stat_statements writes `interval '1 day'` as `interval $1`, and `extract(year from d)` as `extract($1 from d)`, which are
-/// no SQL: they become `$1::interval` and `date_part($1, d)`.
+/// no SQL: they become `$1::interval` and `date_part($1::text, d)`.
 fn typed_parameters(text: &str) -> String {
     // Words that may stand before a constant, and never before a parameter.
     const TYPES: &str = "interval|date|time|timetz|timestamp|timestamptz|jsonb?|uuid|numeric|decimal|bigint|smallint|integer|int[248]|real|float[48]|money|boolean|bool|text|varchar|bpchar|name|citext|bytea|bit|varbit|inet|cidr|macaddr8?|xml|int[48]range|numrange|ts(?:tz)?range|daterange|point|box|line|lseg|path|polygon|circle|tsvector|tsquery|oid|regclass|hstore|ltree|vector|halfvec|sparsevec";
@@ -317,7 +327,7 @@ fn typed_parameters(text: &str) -> String {
     let typed =
         regex_lite::Regex::new(&format!(r"(?i)\b({TYPES})({MODIFIER})\s+(\$\d+)(?:{FIELD})?")).expect("constants");
     let extract = regex_lite::Regex::new(r"(?i)\bextract\s*\(\s*(\$\d+)\s+from\s+").expect("a constant");
-    let text = extract.replace_all(text, "date_part($1, ");
+    let text = extract.replace_all(text, "date_part($1::text, ");
     typed.replace_all(&text, "($3::$1$2)").into_owned()
 }
 
@@ -331,7 +341,7 @@ mod unit_tests {
             ("select now() - interval $1", "select now() - ($1::interval)"),
             ("d < date $1 + interval $2 year and", "d < ($1::date) + ($2::interval) and"),
             ("t > TIMESTAMP (3) with time zone $3", "t > ($3::TIMESTAMP (3) with time zone)"),
-            ("select extract($1 from d), jsonb $2", "select date_part($1, d), ($2::jsonb)"),
+            ("select extract($1 from d), jsonb $2", "select date_part($1::text, d), ($2::jsonb)"),
             ("select date, update_date $1", "select date, update_date $1"),
             ("select a from t where date = $1", "select a from t where date = $1"),
         ];
