@@ -19,5 +19,5 @@ pgrx::pg_module_magic!(name, version);
 
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    measure::what_if::install_hooks();
+    measure::install_hooks();
 }

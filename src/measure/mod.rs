@@ -4,3 +4,9 @@ pub mod index_advice;
 pub mod query;
 mod server;
 pub mod what_if;
+
+/// Called once, when the library is loaded. The hooks do nothing unless a call of ours plans.
+pub fn install_hooks() {
+    query::install_hook();
+    what_if::install_hooks();
+}

@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
     vec![
         trial(server, "index_advice::texts_of_others_run_with_their_rights", rights_of_the_author),
+        trial(server, "index_advice::statements_of_superusers", statements_of_superusers),
         trial(server, "index_advice::others_cannot_make_it_fail", others_cannot_fail_it),
         trial(server, "index_advice::pg_monitor", monitor),
         trial(server, "index_advice::without_pg_read_all_stats", without_read_all_stats),
@@ -279,4 +280,43 @@ fn search_path_of_the_role(database: &Database) {
     assert_eq!(tables(&mut client), ["other.things"], "what is set for the role in the database comes first");
     execute(&mut client, &format!("alter role {role} in database {} reset search_path", database.name));
     assert_eq!(tables(&mut client), ["tenant.things"]);
+}
+
+/// A superuser has queried a table; its owner then puts code in its place, which tells as whom it runs.
+fn statements_of_superusers(database: &Database) {
+    let mut client = database.connect();
+    let owner = role(&mut client, database, "owner", "");
+    execute(
+        &mut client,
+        &format!(
+            "create extension pg_stat_statements; create schema evil authorization {owner}; set role {owner};
+             create table evil.t (a int); create table evil.u (a int); insert into evil.u select generate_series(1, 1000);
+             reset role"
+        ),
+    );
+    query(&mut client, "select pg_stat_statements_reset() is not null");
+    query(&mut client, "select count(*) from evil.t where a = 5");
+    query(&mut client, "select count(*) from evil.u where a = 5");
+    execute(
+        &mut client,
+        &format!(
+            "set role {owner}; drop table evil.t; create table evil.base (a int);
+             create function evil.f() returns int language plpgsql immutable as $$ begin
+                 raise exception 'ran as %', current_user; end $$;
+             create view evil.t as select a from evil.base where a = evil.f();
+             create function evil.g() returns int language plpgsql immutable as $$ begin return 1; end $$;
+             create index on evil.u ((a + evil.g()));
+             create or replace function evil.g() returns int language plpgsql immutable as $$ begin
+                 raise exception 'ran as %', current_user; end $$;
+             reset role"
+        ),
+    );
+    let mut fresh = database.connect();
+    let findings = advice(&mut fresh, "");
+    let told = of_rule(&findings, "query_not_planned");
+    let messages: String = told.iter().map(|finding| finding["evidence"]["messages"].to_string()).collect();
+    assert!(messages.contains(&format!("ran as {owner}")), "{}", shown(&findings));
+    assert!(!messages.contains("ran as postgres"), "{}", shown(&findings));
+    let error = refused(&mut fresh, "select * from dbre.suggest_index('evil.u', '{a}')");
+    assert_eq!(error.message(), format!("ran as {owner}"));
 }

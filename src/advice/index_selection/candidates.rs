@@ -13,6 +13,8 @@ const MAX_PREDICATES: usize = 3;
 const STATES: f64 = 20.0;
 /// So many queries with the same range make it more than the constants of one day.
 const SHARED_RANGE: usize = 3;
+/// Candidates for one query.
+const MANY: usize = 60;
 /// The most columns that are included.
 const MAX_INCLUDED: usize = 8;
 /// Bytes of a value, on average.
@@ -46,7 +48,7 @@ pub fn propose(workload: &Workload) -> Proposals {
                 }
             }
         }
-        for candidate in own {
+        for candidate in not_too_many(own) {
             asked.entry(candidate).or_default().push(number as u32);
         }
     }
@@ -66,6 +68,22 @@ pub fn propose(workload: &Workload) -> Proposals {
         proposals.candidates.push(candidate);
     }
     proposals
+}
+
+/// Of a query with many conditions and arms of OR the planner's time grows with the product of both: the short ones stay.
+fn not_too_many(mut own: BTreeSet<Candidate>) -> BTreeSet<Candidate> {
+    let is_short = [
+        |candidate: &Candidate| candidate.keys.len() <= 3,
+        |candidate: &Candidate| candidate.keys.len() <= 2,
+        |candidate: &Candidate| candidate.included.is_empty(),
+        |candidate: &Candidate| candidate.predicate.is_none(),
+    ];
+    for is_short in is_short {
+        if own.len() > MANY {
+            own.retain(is_short);
+        }
+    }
+    own
 }
 
 /// A column that may hold what no btree can is neither key nor included; without statistics nobody knows.

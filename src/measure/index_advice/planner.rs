@@ -150,10 +150,10 @@ impl Planner for Advisor<'_> {
 /// Of the time limit, what may have passed when a stage ends.
 fn share_until(stage: Stage) -> f64 {
     match stage {
-        Stage::Probing => 0.75,
-        Stage::Choosing => 0.9,
-        Stage::Improving => 0.96,
-        Stage::Dropping | Stage::Done => 1.0,
+        Stage::Probing => 0.6,
+        Stage::Choosing => 0.75,
+        // All that is chosen is planned once more for all queries that it concerns.
+        Stage::Improving | Stage::Dropping | Stage::Done => 1.0,
     }
 }
 

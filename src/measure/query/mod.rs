@@ -18,6 +18,7 @@ mod ways;
 
 pub use owners::owners;
 pub use parameters::representative;
+pub use shape::install_hook;
 
 use super::server;
 use crate::db::{self, Arena, raise};

@@ -49,32 +49,28 @@ thread_local! {
     static ACTIVE: Cell<*mut Look> = const { Cell::new(null_mut()) };
 }
 
-/// The hook that was there before ours, which is there only while a look is.
 static mut NEXT: pg_sys::set_rel_pathlist_hook_type = None;
+
+/// Called once, when the library is loaded.
+pub fn install_hook() {
+    // SAFETY: a backend has one thread; the hook that was there is called by ours.
+    unsafe {
+        NEXT = pg_sys::set_rel_pathlist_hook;
+        pg_sys::set_rel_pathlist_hook = Some(see);
+    }
+}
 
 impl Look {
     unsafe fn at(&mut self, query: *mut pg_sys::Query) {
         struct Restore(*mut Look);
         impl Drop for Restore {
             fn drop(&mut self) {
-                if self.0.is_null() {
-                    // SAFETY: a backend has one thread.
-                    unsafe { pg_sys::set_rel_pathlist_hook = NEXT };
-                }
                 ACTIVE.set(self.0);
             }
         }
-        // SAFETY: a backend has one thread; what is set is restored, however planning ends. An error passes as a panic.
-        unsafe {
-            let parameters = self.parameters;
-            let restore = Restore(ACTIVE.replace(self));
-            // A function that is evaluated meanwhile may take a look of its own: the hook is there already.
-            if restore.0.is_null() {
-                NEXT = pg_sys::set_rel_pathlist_hook;
-                pg_sys::set_rel_pathlist_hook = Some(see);
-            }
-            pg_sys::standard_planner(query, c"".as_ptr(), 0, parameters);
-        }
+        let _restore = Restore(ACTIVE.replace(self));
+        // SAFETY: what is active is restored, however planning ends. An error passes as a panic.
+        unsafe { pg_sys::standard_planner(query, c"".as_ptr(), 0, self.parameters) };
     }
 
     unsafe fn add(&mut self, relation: &Relation, entry: &RangeTblEntry) {

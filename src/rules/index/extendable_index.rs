@@ -61,9 +61,10 @@ fn check(facts: &Facts, _options: &Options) -> Verdict {
             summary: format!("{}, and replace {old}", finding.summary),
             cause: format!("{} No query of the workload needs {old} any longer.", finding.cause),
             risk: format!(
-                "{} Dropping {old} takes ACCESS EXCLUSIVE on the table for a moment, with a lock_timeout of 2 s. Queries that are \
+                "{} Dropping {old} takes ACCESS EXCLUSIVE on the table{} for a moment, with a lock_timeout of 2 s. Queries that are \
                  not in the workload, and replicas, may use it: the new index serves them too.",
-                finding.risk
+                finding.risk,
+                if index.partitioned { " and every partition" } else { "" },
             ),
             rollback: Rollback::Recreate { before: None, index: index.oid, after: Some(drop_new) },
             verify_sql: Some(verify_valid(&new)),
