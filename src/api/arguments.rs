@@ -1,12 +1,14 @@
 //! Arguments that several functions share, validated: bad input is an error that names the argument and what is valid.
 
-use crate::db::{self, raise};
+use crate::db::{self, guarded, raise};
 use crate::engine::Selection;
 use crate::finding::{Severity, severity};
 use crate::rule::Rule;
 use crate::rules;
 use pgrx::PgSqlErrorCode;
+use pgrx::datum::Interval;
 use std::ffi::CString;
+use std::time::Duration;
 
 /// A SQL `text[]`; its elements may be NULL.
 pub type TextArray = Vec<Option<String>>;
@@ -57,6 +59,61 @@ pub fn required<T>(argument: &str, value: Option<T>, hint: &str) -> T {
     value.unwrap_or_else(|| {
         raise(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("argument {argument} is NULL"), hint)
     })
+}
+
+/// One of a few words.
+pub fn choice<'a, T>(argument: &str, given: Option<&str>, choices: &'a [(&str, T)]) -> &'a T {
+    let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+    let hint = format!("It is one of: {}.", names.join(", "));
+    let given = required(argument, given, &hint);
+    match choices.iter().find(|(name, _)| *name == given) {
+        Some((_, chosen)) => chosen,
+        None => {
+            raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("argument {argument} is {given:?}"), hint)
+        }
+    }
+}
+
+/// A number from `least` to `most`.
+pub fn within<T: PartialOrd + std::fmt::Display + Copy>(argument: &str, given: Option<T>, least: T, most: T) -> T {
+    let hint = format!("It goes from {least} to {most}.");
+    let given = required(argument, given, &hint);
+    if !(given >= least && given <= most) {
+        raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("argument {argument} is {given}"), hint)
+    }
+    given
+}
+
+/// `2GB`, as the server reads sizes.
+pub fn bytes(argument: &str, text: &str) -> u64 {
+    const HINT: &str = "Write a size as pg_size_bytes() takes it: '500MB', '2 GB'; null is no limit.";
+    let read = guarded(|| db::read("select pg_catalog.pg_size_bytes($1)", &[text.into()], |row| row.take::<i64>()));
+    match read.ok().and_then(|mut sizes| sizes.pop()).and_then(|size| u64::try_from(size).ok()) {
+        Some(size) => size,
+        None => raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("argument {argument}: {text:?} is not a size"),
+            HINT,
+        ),
+    }
+}
+
+/// A positive interval of at most a day.
+pub fn duration(argument: &str, interval: Option<Interval>) -> Duration {
+    const HINT: &str = "Pass a positive interval of at most a day: '30 s'.";
+    const DAY_MICROSECONDS: i128 = 86_400_000_000;
+    let interval = required(argument, interval, HINT);
+    let microseconds = interval.as_micros();
+    if !(1..=DAY_MICROSECONDS).contains(&microseconds) {
+        raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("argument {argument} is out of range"), HINT)
+    }
+    Duration::from_micros(microseconds as u64)
+}
+
+/// A SQL `text[]` in which no element may be NULL.
+pub fn elements(argument: &str, given: TextArray) -> Vec<String> {
+    let what = format!("{argument}, one element,");
+    given.into_iter().map(|element| required(&what, element, "Leave it out.")).collect()
 }
 
 struct Refusal {

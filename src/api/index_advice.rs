@@ -1,8 +1,8 @@
 //! `dbre.index_advice()` and `dbre.suggest_index()`.
 
-use super::arguments::{self, TextArray, names_of_schemas, required};
+use super::arguments::{self, TextArray, bytes, choice, duration, elements, names_of_schemas, required, within};
 use crate::advice::index_selection::Options;
-use crate::db::{self, raise};
+use crate::db::raise;
 use crate::engine::{self, Run};
 use crate::facts::{Facts, Name};
 use crate::finding::severity;
@@ -116,10 +116,7 @@ set search_path = pg_catalog, dbre, pg_temp;
         time_limit: Option<Interval>,
         search_path: Option<&str>,
     ) {
-        let queries: Option<Vec<String>> = queries.map(|queries| {
-            let element = |query| required("queries, one element,", query, "Leave it out.");
-            queries.into_iter().map(element).collect()
-        });
+        let queries = queries.map(|queries| elements("queries", queries));
         let origin = origin(query, workload, queries.as_deref());
         let settings = Settings {
             weigh_by: *choice("weigh_by", weigh_by, &[("total_time", Weight::TotalTime), ("calls", Weight::Calls)]),
@@ -129,9 +126,9 @@ set search_path = pg_catalog, dbre, pg_temp;
                 &[("sampled", Parameters::Sampled), ("generic", Parameters::Generic)],
             ),
             max_queries: within("max_queries", max_queries, 1, MOST_QUERIES) as u32,
-            time_limit: duration(time_limit),
+            time_limit: duration("time_limit", time_limit),
             options: Options {
-                budget: budget.map(bytes),
+                budget: budget.map(|budget| bytes("budget", budget)),
                 max_indexes_per_table: within("max_indexes_per_table", max_indexes_per_table, 0, 100) as usize,
                 min_benefit_percent: within("min_benefit_percent", min_benefit_percent, 0.0, 100.0),
                 drop_indexes: required("drop_indexes", drop_indexes, "Pass true or false."),
@@ -278,50 +275,4 @@ fn workload_query(text: &str) -> String {
         true => trimmed.to_string(),
         false => format!("select query, calls, mean_ms from {trimmed}"),
     }
-}
-
-fn choice<'a, T>(argument: &str, given: Option<&str>, choices: &'a [(&str, T)]) -> &'a T {
-    let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-    let hint = format!("It is one of: {}.", names.join(", "));
-    let given = required(argument, given, &hint);
-    match choices.iter().find(|(name, _)| *name == given) {
-        Some((_, chosen)) => chosen,
-        None => {
-            raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("argument {argument} is {given:?}"), hint)
-        }
-    }
-}
-
-fn within<T: PartialOrd + std::fmt::Display + Copy>(argument: &str, given: Option<T>, least: T, most: T) -> T {
-    let hint = format!("It goes from {least} to {most}.");
-    let given = required(argument, given, &hint);
-    if !(given >= least && given <= most) {
-        raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("argument {argument} is {given}"), hint)
-    }
-    given
-}
-
-/// `2GB`, as the server reads sizes.
-fn bytes(text: &str) -> u64 {
-    const HINT: &str = "Write a size as pg_size_bytes() takes it: '500MB', '2 GB'; null is no limit.";
-    let read = db::guarded(|| db::read("select pg_catalog.pg_size_bytes($1)", &[text.into()], |row| row.take::<i64>()));
-    match read.ok().and_then(|mut sizes| sizes.pop()).and_then(|size| u64::try_from(size).ok()) {
-        Some(size) => size,
-        None => raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("argument budget: {text:?} is not a size"),
-            HINT,
-        ),
-    }
-}
-
-fn duration(interval: Option<Interval>) -> Duration {
-    const HINT: &str = "Pass a positive interval of at most a day: '30 s'.";
-    const DAY_MICROSECONDS: i128 = 86_400_000_000;
-    let interval = required("time_limit", interval, HINT);
-    let microseconds = interval.as_micros();
-    if !(1..=DAY_MICROSECONDS).contains(&microseconds) {
-        raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "argument time_limit is out of range", HINT)
-    }
-    Duration::from_micros(microseconds as u64)
 }

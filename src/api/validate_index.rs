@@ -1,6 +1,6 @@
 //! `dbre.validate_index()`.
 
-use super::arguments::{self, TextArray, required};
+use super::arguments::{self, TextArray, elements, required};
 use crate::db::raise;
 use crate::facts::{Facts, shortened};
 use crate::measure::index_advice::{Origin, Validated, validate};
@@ -59,9 +59,7 @@ fn validate_index(
     ),
 > {
     let oid = required("index", index, "Name an index: 'public.orders_customer_idx'.");
-    let queries: Option<Vec<String>> = queries.map(|queries| {
-        queries.into_iter().map(|query| required("queries, one element,", query, "Leave it out.")).collect()
-    });
+    let queries = queries.map(|queries| elements("queries", queries));
     let origin = match &queries {
         Some(queries) if queries.is_empty() => raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,

@@ -1,6 +1,6 @@
 //! `dbre.what_if()`.
 
-use super::arguments::{self, TextArray, required};
+use super::arguments::{self, TextArray, elements, required, within};
 use crate::db::{raise, with_search_path};
 use crate::measure::query::{Bound, Query, Value, representative};
 use crate::measure::what_if::{WhatIf, is_index, relation_name, with_parts};
@@ -69,25 +69,14 @@ fn what_if(
     ),
 > {
     let text = required("query", query, "Pass the text of one statement.");
-    let statements: Vec<String> = create_indexes
-        .unwrap_or_default()
-        .into_iter()
-        .map(|statement| required("create_indexes, one element,", statement, "Leave it out."))
-        .collect();
+    let statements = elements("create_indexes", create_indexes.unwrap_or_default());
     let mut hidden: Vec<u32> = drop_indexes
         .unwrap_or_default()
         .into_iter()
         .flat_map(|oid| existing_index(required("drop_indexes, one element,", oid, "Leave it out.")))
         .collect();
     hidden.sort_unstable();
-    let sets = required("parameter_sets", parameter_sets, "How many sets of sampled values to plan with.");
-    if !(1..=MOST_SETS).contains(&sets) {
-        raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("argument parameter_sets is {sets}"),
-            format!("It goes from 1 to {MOST_SETS}."),
-        )
-    }
+    let sets = within("parameter_sets", parameter_sets, 1, MOST_SETS);
     let search_path = arguments::search_path(search_path);
     let mut planner = WhatIf::new();
     let (query, created) = with_search_path(&search_path, || {

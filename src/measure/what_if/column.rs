@@ -13,6 +13,8 @@ pub struct Resembles {
     pub attribute: i16,
     /// It has as many values as the column.
     pub one_to_one: bool,
+    /// They are in the order of the column's.
+    pub in_order: bool,
 }
 
 /// Distinct values the planner assumes where it knows nothing.
@@ -69,7 +71,7 @@ pub fn size_column(method: &str, column: &Column, relation: Oid, number: impl Fn
     match (attribute, column.resembles) {
         (Some(attribute), _) => add_statistics(&mut size, relation, attribute, rows),
         // An expression of one column: as many values as the column has, or at most as wide as these.
-        (None, Some(Resembles { attribute, one_to_one: true })) => {
+        (None, Some(Resembles { attribute, one_to_one: true, .. })) => {
             add_statistics(&mut size, relation, number(attribute), rows);
         }
         (None, Some(Resembles { attribute, .. })) if size.varies() => {
@@ -83,29 +85,27 @@ pub fn size_column(method: &str, column: &Column, relation: Oid, number: impl Fn
 
 /// The one column that an expression is made of, if it is one.
 pub fn resembles(expression: *mut pg_sys::Node) -> Option<Resembles> {
-    /// Different texts stay different, but for a few.
-    const ONE_TO_ONE: [u32; 6] = [
-        pg_sys::F_LOWER_TEXT,
-        pg_sys::F_UPPER_TEXT,
-        pg_sys::F_INITCAP,
-        pg_sys::F_BTRIM_TEXT,
-        pg_sys::F_MD5_TEXT,
-        pg_sys::F_REVERSE,
-    ];
+    /// Different texts stay different, but for a few; and are in much the same order.
+    const IN_ORDER: [u32; 4] = [pg_sys::F_LOWER_TEXT, pg_sys::F_UPPER_TEXT, pg_sys::F_INITCAP, pg_sys::F_BTRIM_TEXT];
+    const IN_NO_ORDER: [u32; 2] = [pg_sys::F_MD5_TEXT, pg_sys::F_REVERSE];
     // SAFETY: an analyzed expression over one table; nodes are cast after a look at their tags.
     unsafe {
         let columns = PgList::<pg_sys::Var>::from_pg(pg_sys::pull_var_clause(expression, 0));
         let attribute = (*columns.get_ptr(0)?).varattno;
         let same = columns.iter_ptr().all(|column| (*column).varattno == attribute);
-        let one_to_one = (*expression).type_ == NodeTag::T_FuncExpr
-            && ONE_TO_ONE.contains(&(*expression.cast::<pg_sys::FuncExpr>()).funcid.to_u32());
-        (same && attribute > 0).then_some(Resembles { attribute, one_to_one })
+        let is_one_of = |functions: &[u32]| {
+            (*expression).type_ == NodeTag::T_FuncExpr
+                && functions.contains(&(*expression.cast::<pg_sys::FuncExpr>()).funcid.to_u32())
+        };
+        let in_order = is_one_of(&IN_ORDER);
+        let one_to_one = in_order || is_one_of(&IN_NO_ORDER);
+        (same && attribute > 0).then_some(Resembles { attribute, one_to_one, in_order })
     }
 }
 
-/// A copy of the statistics of `attribute`, but for the values: what is known of an expression that is one to one with it.
-/// Null where there are none.
-pub fn statistics_without_values(relation: Oid, attribute: i16) -> pg_sys::HeapTuple {
+/// A copy of the statistics of `attribute`, but for the values: what is known of an expression that is one to one with it. The
+/// correlation stays where the expression's values are in the column's order. Null where there are none.
+pub fn statistics_without_values(relation: Oid, attribute: i16, in_order: bool) -> pg_sys::HeapTuple {
     // SAFETY: the tuple is released after it is copied; the copy is ours.
     unsafe {
         let tuple = statistics_tuple(relation, attribute, false);
@@ -115,11 +115,18 @@ pub fn statistics_without_values(relation: Oid, attribute: i16) -> pg_sys::HeapT
         let copy = pg_sys::heap_copytuple(tuple);
         pg_sys::ReleaseSysCache(tuple);
         let statistics = &mut *pg_sys::GETSTRUCT(copy).cast::<pg_sys::FormData_pg_statistic>();
-        statistics.stakind1 = 0;
-        statistics.stakind2 = 0;
-        statistics.stakind3 = 0;
-        statistics.stakind4 = 0;
-        statistics.stakind5 = 0;
+        let kinds = [
+            &mut statistics.stakind1,
+            &mut statistics.stakind2,
+            &mut statistics.stakind3,
+            &mut statistics.stakind4,
+            &mut statistics.stakind5,
+        ];
+        for kind in kinds {
+            if !in_order || *kind != pg_sys::STATISTIC_KIND_CORRELATION as i16 {
+                *kind = 0;
+            }
+        }
         copy
     }
 }

@@ -282,7 +282,7 @@ unsafe extern "C-unwind" fn index_statistics(
             if !index.definition.predicate.is_null() || index.definition.method_name == "brin" {
                 return false;
             }
-            let Some(Resembles { attribute, one_to_one: true }) =
+            let Some(Resembles { attribute, one_to_one: true, in_order }) =
                 index.definition.columns[column as usize - 1].resembles
             else {
                 return false;
@@ -293,7 +293,7 @@ unsafe extern "C-unwind" fn index_statistics(
                 None => index.definition.table,
             };
             let Some(part) = scope.what_if.part(index, relation) else { return false };
-            (*variable).statsTuple = column::statistics_without_values(relation, part.number(attribute));
+            (*variable).statsTuple = column::statistics_without_values(relation, part.number(attribute), in_order);
             (*variable).freefunc = Some(free_tuple);
             (*variable).acl_ok = false;
             return !(*variable).statsTuple.is_null();
