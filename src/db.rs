@@ -3,7 +3,7 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 use std::panic::AssertUnwindSafe;
 
 /// Rows fetched from a cursor at a time, so that no result is held twice.
@@ -246,6 +246,14 @@ pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<S
 
 pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
+}
+
+/// A string of the server's; empty for null.
+///
+/// SAFETY: `text` is null or a C string.
+pub unsafe fn string(text: *const c_char) -> String {
+    // SAFETY: as said above.
+    unsafe { if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() } }
 }
 
 /// `name` quoted where SQL needs it, by Postgres' own rule.

@@ -177,12 +177,7 @@ pub fn candidate_in_sqlalchemy(name: &QualifiedName, table: &Table, candidate: &
     if let Some(predicate) = &candidate.predicate {
         let _ = write!(options, ", postgresql_where=text({predicate:?})");
     }
-    let (index, schema, table) = (name.name.raw(), table.name.schema.raw(), table.name.name.raw());
-    Some(format!(
-        "SQLAlchemy: Index({index:?}, {keys}{options}) in __table_args__. Alembic: inside \
-         op.get_context().autocommit_block(), op.create_index({index:?}, {table:?}, [{keys}], schema={schema:?}{options}, \
-         postgresql_concurrently=True)."
-    ))
+    Some(in_terms_of_sqlalchemy(name, table, &keys, &options))
 }
 
 /// A candidate of the search from `USING` on, as CREATE INDEX takes it and as the server would print it.
@@ -280,9 +275,15 @@ pub fn verify_valid(name: &QualifiedName) -> String {
 pub fn in_sqlalchemy(name: &QualifiedName, table: &Table, columns: &[&Name]) -> String {
     let quoted = |names: Vec<String>| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>();
     let columns = quoted(columns.iter().map(|column| column.raw().to_string()).collect()).join(", ");
+    in_terms_of_sqlalchemy(name, table, &columns, "")
+}
+
+/// `keys` and `options` as Index() and op.create_index() take them; each option begins with a comma.
+fn in_terms_of_sqlalchemy(name: &QualifiedName, table: &Table, keys: &str, options: &str) -> String {
     let (index, schema, table) = (name.name.raw(), table.name.schema.raw(), table.name.name.raw());
     format!(
-        "SQLAlchemy: Index({index:?}, {columns}) in __table_args__. Alembic: inside op.get_context().autocommit_block(), \
-         op.create_index({index:?}, {table:?}, [{columns}], schema={schema:?}, postgresql_concurrently=True)."
+        "SQLAlchemy: Index({index:?}, {keys}{options}) in __table_args__. Alembic: inside \
+         op.get_context().autocommit_block(), op.create_index({index:?}, {table:?}, [{keys}], schema={schema:?}{options}, \
+         postgresql_concurrently=True)."
     )
 }

@@ -4,10 +4,11 @@
 //! would run code of whoever wrote the statement with the rights of whoever looks at it.
 
 use super::{Catalog, Name, Table};
+use crate::db::string;
 use fnv::FnvHashMap;
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::{PgList, pg_guard};
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_void};
 
 /// `column operator something`, the something not being a column.
 #[derive(Debug, PartialEq, Eq)]
@@ -270,10 +271,4 @@ impl<'a> Search<'a> {
 unsafe fn is_column(node: *mut pg_sys::Node) -> bool {
     // SAFETY: as said above.
     unsafe { !node.is_null() && (*node).type_ == NodeTag::T_ColumnRef }
-}
-
-/// SAFETY: `text` is a string of a raw parse tree.
-unsafe fn string(text: *const c_char) -> String {
-    // SAFETY: as said above: it ends with a zero.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }

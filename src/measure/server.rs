@@ -28,6 +28,8 @@ server! {
     fn check_variable_parameters(state: *mut ParseState, query: *mut Query);
     /// parser/parse_utilcmd.h
     fn transformIndexStmt(relation: Oid, statement: *mut IndexStmt, text: *const c_char) -> *mut IndexStmt;
+    /// utils/pg_locale.h
+    fn lc_collate_is_c(collation: Oid) -> bool;
     /// catalog/partition.h
     fn get_partition_ancestors(relation: Oid) -> *mut List;
     /// catalog/pg_inherits.h

@@ -58,6 +58,16 @@ pub fn packed(width: f64) -> f64 {
     if width - 3.0 <= SHORT_VARLENA { width - 3.0 } else { width }
 }
 
+/// What pg_type.typalign says.
+pub fn alignment_bytes(letter: char) -> f64 {
+    match letter {
+        'c' => 1.0,
+        's' => 2.0,
+        'i' => 4.0,
+        _ => 8.0,
+    }
+}
+
 impl KeyColumn {
     pub fn of(
         catalog: &Catalog,
@@ -69,12 +79,7 @@ impl KeyColumn {
         let type_ = catalog.type_of(catalog.base_type(table.column(attribute)?.type_oid))?;
         Some(KeyColumn {
             type_length: type_.length,
-            alignment: match type_.alignment {
-                'c' => 1.0,
-                's' => 2.0,
-                'i' => 4.0,
-                _ => 8.0,
-            },
+            alignment: alignment_bytes(type_.alignment),
             average_width: statistics.average_width,
             null_fraction: statistics.null_fraction,
             distinct: statistics.distinct(rows),

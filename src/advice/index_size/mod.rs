@@ -11,7 +11,7 @@ mod random;
 mod vector;
 
 pub use btree::btree_bytes;
-pub use key::{Elements, KeyColumn, packed};
+pub use key::{Elements, KeyColumn, alignment_bytes, packed};
 
 use crate::facts::{Catalog, ColumnStatistics, Table};
 use crate::units::Bytes;

@@ -7,7 +7,9 @@ use crate::facts::{Database, NotPlanned, Source, statements};
 use crate::measure::query::{Bound, Query, Value, representative};
 use crate::measure::what_if::{Planned, WhatIf};
 use pgrx::PgSqlErrorCode;
+use regex_lite::Regex;
 use std::ffi::{CStr, CString};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 #[derive(Clone, Debug)]
@@ -106,12 +108,19 @@ pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
         }
         // Of a single query the caller wants to see the server's own error.
         let analyzed = match single {
-            true => Ok(analyze(&text, request.parameters)),
-            false => guarded(|| analyze(&text, request.parameters)),
+            true => Ok(analyze(&text, request.parameters, Query::analyze)),
+            false => guarded(|| analyze(&text, request.parameters, Query::analyze)).or_else(|first| {
+                match text.query_id.is_some() && UNKNOWN_TYPE.contains(&first.sqlstate.as_str()) {
+                    // Another error than the first is not what is wrong with the text.
+                    true => {
+                        guarded(|| analyze(&text, request.parameters, Query::analyze_with_integers)).map_err(|_| first)
+                    }
+                    false => Err(first),
+                }
+            }),
         };
         match analyzed {
-            Ok(Analyzed { query, shape, .. }) if shape.references.is_empty() && shape.write.is_none() => {
-                drop(query);
+            Ok(Analyzed { shape, .. }) if shape.references.is_empty() && shape.write.is_none() => {
                 sourced.left_out += 1;
             }
             Ok(Analyzed { query, shape, values, planned, role }) => sourced.queries.push(SourcedQuery {
@@ -173,7 +182,7 @@ fn planning_role(text: &Text, query: &Query) -> u32 {
     }
 }
 
-fn analyze(text: &Text, parameters: Parameters) -> Analyzed {
+fn analyze(text: &Text, parameters: Parameters, how: fn(&str, &str) -> Query) -> Analyzed {
     if !db::may_become(text.role) {
         raise(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -182,18 +191,7 @@ fn analyze(text: &Text, parameters: Parameters) -> Analyzed {
         )
     }
     let planner = WhatIf::new();
-    let analyze = |how: fn(&str, &str) -> Query| as_role(text.role, &text.search_path, || how("query", &text.text));
-    let query = match text.is_recorded {
-        false => analyze(Query::analyze),
-        true => match guarded(|| analyze(Query::analyze)) {
-            Ok(query) => query,
-            // Another error than the first is not what is wrong with the text.
-            Err(caught) if UNKNOWN_TYPE.contains(&caught.sqlstate.as_str()) => {
-                guarded(|| analyze(Query::analyze_with_integers)).unwrap_or_else(|_| analyze(Query::analyze))
-            }
-            Err(_) => analyze(Query::analyze),
-        },
-    };
+    let query = as_role(text.role, &text.search_path, || how("query", &text.text));
     let role = planning_role(text, &query);
     as_role(role, &text.search_path, || planner.check_permissions(&query));
     // Planned too, but printed in a search_path in which names are qualified.
@@ -278,8 +276,9 @@ fn texts(request: &Request, database: &Database) -> Vec<Text> {
 /// pg_stat_statements puts parameters into utility statements too, where the parser takes none.
 fn may_be_query(text: &str) -> bool {
     const QUERIES: [&str; 8] = ["select", "with", "values", "table", "insert", "update", "delete", "merge"];
-    let comment = regex_lite::Regex::new(r"^(?:\s|\(|--[^\n]*\n|/\*(?s:.*?)\*/)+").expect("a constant");
-    let text = comment.replace(text, "");
+    static BEFORE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^(?:\s|\(|--[^\n]*\n|/\*(?s:.*?)\*/)+").expect("a constant"));
+    let text = BEFORE.replace(text, "");
     let word = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
     QUERIES.iter().any(|query| word.eq_ignore_ascii_case(query))
 }

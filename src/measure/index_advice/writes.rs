@@ -27,12 +27,13 @@ pub struct Writes {
     scale: f64,
 }
 
-/// An update of a row in place becomes an insertion into each index of the table.
+/// Of a page, what an insertion is charged for making it dirty.
 const PAGE_SHARE: f64 = 0.5;
 /// Insertions into indexes that are not a tree of values: how many descents one costs. For GIN its pending list is counted;
 /// for HNSW the search of its neighbours.
 const GIN_INSERTIONS: f64 = 3.0;
 const HNSW_INSERTIONS: f64 = 200.0;
+/// What the planner charges a btree for each page of a descent, in operators.
 const PAGE_OPERATORS: f64 = 50.0;
 
 impl Writes {

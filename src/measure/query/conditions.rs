@@ -1,10 +1,11 @@
 //! Conditions on one table that an index could serve, from what the planner has made of WHERE and ON.
 
 use super::bindings::Bindings;
-use super::expressions::{Relation, string};
+use super::expressions::Relation;
 use super::patterns;
 use super::ways::{Comparison, Ways};
 use crate::db;
+use crate::db::string;
 use crate::facts::query::{Condition, ConditionKind, Part, Way};
 use fnv::FnvHashSet;
 use pgrx::PgList;

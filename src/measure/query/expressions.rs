@@ -1,12 +1,12 @@
 //! Expressions over one table, as an index on it would hold them.
 
-use crate::db::quote_identifier;
+use crate::db::{quote_identifier, string};
 use crate::facts::query::Part;
 use pgrx::PgList;
 use pgrx::pg_guard;
 use pgrx::pg_sys::{self, Node, NodeTag, Oid, PlannerInfo, RelOptInfo};
 use std::cell::OnceCell;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::c_void;
 
 /// Evidence is cut here: an IN list may have thousands of values.
 const LONGEST_TEXT: usize = 300;
@@ -281,12 +281,6 @@ unsafe fn var_name(entry: *mut pg_sys::RangeTblEntry, number: i16) -> Option<Str
 unsafe fn column_name(table: Oid, number: i16) -> String {
     // SAFETY: returns a copy, or null when it is gone.
     unsafe { quote_identifier(&string(pg_sys::get_attname(table, number, true))) }
-}
-
-/// Of the server's; empty for null.
-pub unsafe fn string(text: *const c_char) -> String {
-    // SAFETY: null or a C string.
-    unsafe { if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() } }
 }
 
 fn shortened(text: String) -> String {

@@ -26,8 +26,10 @@ use crate::facts::query::{QueryShape, Write};
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::{PgList, PgSqlErrorCode};
 use reading::{RawWrite, reading_part};
+use regex_lite::Regex;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
+use std::sync::LazyLock;
 
 const MOST_PARAMETERS: i32 = 65535;
 
@@ -302,10 +304,10 @@ unsafe fn column_number(table: pg_sys::Oid, name: *const c_char) -> i16 {
 
 /// For `$1` and so on up to the highest: may it be an integer? It has no cast of its own.
 fn integer_parameters(text: &CStr) -> Vec<bool> {
-    let parameter = regex_lite::Regex::new(r"\$(\d{1,5})\b(::)?").expect("a constant");
+    static PARAMETER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$(\d{1,5})\b(::)?").expect("a constant"));
     let text = text.to_string_lossy();
     let mut assumed = Vec::new();
-    for captures in parameter.captures_iter(&text) {
+    for captures in PARAMETER.captures_iter(&text) {
         let number: usize = captures[1].parse().expect("at most five digits");
         if (1..=MOST_PARAMETERS as usize).contains(&number) {
             assumed.resize(assumed.len().max(number), true);
@@ -322,14 +324,16 @@ fn typed_parameters(text: &str) -> String {
     const TYPES: &str = "interval|date|time|timetz|timestamp|timestamptz|jsonb?|uuid|numeric|decimal|bigint|smallint|integer|int[248]|real|float[48]|money|boolean|bool|text|varchar|bpchar|name|citext|bytea|bit|varbit|inet|cidr|macaddr8?|xml|int[48]range|numrange|ts(?:tz)?range|daterange|point|box|line|lseg|path|polygon|circle|tsvector|tsquery|oid|regclass|hstore|ltree|vector|halfvec|sparsevec";
     const MODIFIER: &str = r"(?:\s*\(\s*\d+(?:\s*,\s*\d+)?\s*\))?(?:\s+with(?:out)?\s+time\s+zone)?";
     const FIELD: &str = r"\s+(?:year|month|day|hour|minute|second)(?:\s+to\s+(?:month|hour|minute|second))?\b";
+    static TYPED: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(&format!(r"(?i)\b({TYPES})({MODIFIER})\s+(\$\d+)(?:{FIELD})?")).expect("constants")
+    });
+    static EXTRACT: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?i)\bextract\s*\(\s*(\$\d+)\s+from\s+").expect("a constant"));
     if !text.contains('$') {
         return text.to_string();
     }
-    let typed =
-        regex_lite::Regex::new(&format!(r"(?i)\b({TYPES})({MODIFIER})\s+(\$\d+)(?:{FIELD})?")).expect("constants");
-    let extract = regex_lite::Regex::new(r"(?i)\bextract\s*\(\s*(\$\d+)\s+from\s+").expect("a constant");
-    let text = extract.replace_all(text, "date_part($1::text, ");
-    typed.replace_all(&text, "($3::$1$2)").into_owned()
+    let text = EXTRACT.replace_all(text, "date_part($1::text, ");
+    TYPED.replace_all(&text, "($3::$1$2)").into_owned()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! LIKE and its relatives: does the pattern have a fixed beginning?
 
-use super::expressions::{any, string, without_relabeling};
+use super::expressions::{any, without_relabeling};
+use crate::db::string;
 use pgrx::pg_sys::{self, Node, NodeTag, Oid};
 use pgrx::{FromDatum, PgList};
 

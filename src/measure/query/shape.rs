@@ -6,10 +6,10 @@
 
 use super::bindings::Bindings;
 use super::conditions::Reader;
-use super::expressions::{Relation, string};
+use super::expressions::Relation;
 use super::orders::orders;
 use super::ways::Ways;
-use crate::db::{self, Arena};
+use crate::db::{self, Arena, string};
 use crate::facts::query::{QueryShape, Reference};
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{self, PlannerInfo, RTEKind, RangeTblEntry, RelOptInfo, RelOptKind};

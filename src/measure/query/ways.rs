@@ -1,19 +1,14 @@
 //! Which operator classes serve an operator, from the catalogs: nothing is known of any type or extension by name.
 
-use super::expressions::{Side, string};
-use crate::db::quote_identifier;
+use super::expressions::Side;
+use crate::db::{quote_identifier, string};
 use crate::facts::query::Way;
+use crate::measure::server;
 use fnv::FnvHashMap;
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{self, FormData_pg_amop, FormData_pg_opclass, Oid, SysCacheIdentifier};
 
 /// Access methods that indexes are proposed of, the plainest first.
 const METHODS: &[&str] = &["btree", "hash", "gist", "gin", "spgist", "brin", "hnsw", "ivfflat"];
-
-unsafe extern "C-unwind" {
-    /// utils/pg_locale.h; pgrx does not bind it.
-    fn lc_collate_is_c(collation: Oid) -> bool;
-}
 
 /// How an operator orders its sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +81,7 @@ impl Ways {
     pub unsafe fn prefix(&mut self, side: &Side) -> Vec<Way> {
         // SAFETY: reads the catalog cache.
         unsafe {
-            if side.collation == pg_sys::InvalidOid || pg_guard_ffi_boundary(|| lc_collate_is_c(side.collation)) {
+            if side.collation == pg_sys::InvalidOid || server::lc_collate_is_c(side.collation) {
                 return self.btree(side, None, side.collation);
             }
             let blank_padded = pg_sys::getBaseType(side.type_oid) == pg_sys::BPCHAROID;

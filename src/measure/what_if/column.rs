@@ -1,10 +1,10 @@
 //! What is known of one column of a hypothetical index.
 
 use super::definition::Column;
-use crate::advice::index_size::{Elements, KeyColumn, packed};
+use crate::advice::index_size::{Elements, KeyColumn, alignment_bytes, packed};
+use crate::db::string;
 use pgrx::PgList;
 use pgrx::pg_sys::{self, NodeTag, Oid};
-use std::ffi::CStr;
 
 /// What an expression is like.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +54,7 @@ pub fn size_column(method: &str, column: &Column, relation: Oid, number: impl Fn
     };
     let mut size = KeyColumn {
         type_length: length,
-        alignment: match alignment as u8 {
-            b'c' => 1.0,
-            b's' => 2.0,
-            b'i' => 4.0,
-            _ => 8.0,
-        },
+        alignment: alignment_bytes(alignment as u8 as char),
         average_width: f64::from(width),
         distinct: UNKNOWN_DISTINCT.min(rows),
         deduplicates: method == "btree" && deduplicates(column),
@@ -303,7 +298,7 @@ impl Slot {
             pg_sys::getTypeOutputInfo(self.0.valuetype, &raw mut function, &raw mut varies);
             let print = |position: usize| {
                 let text = pg_sys::OidOutputFunctionCall(function, *self.0.values.add(position));
-                CStr::from_ptr(text).to_string_lossy().into_owned()
+                string(text)
             };
             (0..self.0.nvalues as usize).map(print).collect()
         }

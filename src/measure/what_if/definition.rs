@@ -6,8 +6,8 @@ use super::refusals::{
     refuse_parameters, refuse_system_columns, refuse_what_the_method_cannot,
 };
 use crate::advice::index_size::KeyColumn;
-use crate::db::{Arena, check_for_interrupts, raise};
-use crate::facts::{Name, QualifiedName};
+use crate::db::{Arena, check_for_interrupts, raise, string};
+use crate::facts::QualifiedName;
 use crate::measure::server;
 use pgrx::pg_sys::{self, NodeTag, Oid};
 use pgrx::{PgList, PgSqlErrorCode};
@@ -46,6 +46,8 @@ pub struct Column {
     pub type_oid: Oid,
     pub type_modifier: i32,
     pub collation: Oid,
+    /// Of the table's column, which the index may override; invalid for an expression.
+    pub own_collation: Oid,
     /// Invalid for what INCLUDE names.
     pub class: Oid,
     pub family: Oid,
@@ -131,7 +133,7 @@ unsafe fn read(argument: &str, text: &CStr, keep: &Arena) -> Definition {
         let method_text = (*statement).accessMethod;
         let method = pg_sys::get_index_am_oid(method_text, false);
         let routine = keep.enter(|| pg_sys::GetIndexAmRoutineByAmId(method, false));
-        let method_name = CStr::from_ptr(method_text).to_string_lossy().into_owned();
+        let method_name = string(method_text);
         let keys = PgList::<pg_sys::IndexElem>::from_pg((*statement).indexParams);
         let included = PgList::<pg_sys::IndexElem>::from_pg((*statement).indexIncludingParams);
         refuse_what_the_method_cannot(&*statement, &*routine, &method_name, keys.len() + included.len());
@@ -180,18 +182,19 @@ unsafe fn key(
     // SAFETY: transformIndexStmt has analyzed the expression; the rest are catalog lookups.
     unsafe {
         let mut expression = null_mut();
-        let (attribute, type_oid, type_modifier, mut collation) = match plain_column(element, table) {
-            Some(attribute) if element.expr.is_null() => attribute_type(table, attribute),
-            Some(attribute) => {
-                let (attribute, type_oid, type_modifier, _) = attribute_type(table, attribute);
-                (attribute, type_oid, type_modifier, pg_sys::exprCollation(element.expr))
-            }
+        let (attribute, type_oid, type_modifier, own_collation) = match plain_column(element, table) {
+            Some(attribute) => attribute_type(table, attribute),
             None => {
                 expression = pg_sys::eval_const_expressions(null_mut(), immutable(element.expr));
                 pg_sys::fix_opfuncids(expression);
                 let node = element.expr.cast_const();
-                (0, pg_sys::exprType(node), pg_sys::exprTypmod(node), pg_sys::exprCollation(node))
+                (0, pg_sys::exprType(node), pg_sys::exprTypmod(node), pg_sys::InvalidOid)
             }
+        };
+        // COLLATE within the parentheses counts, too.
+        let mut collation = match element.expr.is_null() {
+            true => own_collation,
+            false => pg_sys::exprCollation(element.expr),
         };
         if !element.collation.is_null() {
             collation = pg_sys::get_collation_oid(element.collation, false);
@@ -223,6 +226,7 @@ unsafe fn key(
             type_oid,
             type_modifier,
             collation,
+            own_collation,
             class,
             family,
             class_type,
@@ -245,12 +249,13 @@ unsafe fn included_column(element: &pg_sys::IndexElem, table: Oid, routine: &pg_
                 "INCLUDE takes plain columns.",
             )
         };
-        let (attribute, type_oid, type_modifier, _) = attribute_type(table, attribute);
+        let (attribute, type_oid, type_modifier, own_collation) = attribute_type(table, attribute);
         Column {
             attribute,
             type_oid,
             type_modifier,
             collation: pg_sys::InvalidOid,
+            own_collation,
             class: pg_sys::InvalidOid,
             family: pg_sys::InvalidOid,
             class_type: pg_sys::InvalidOid,
@@ -276,7 +281,7 @@ pub unsafe fn plain_column(element: &pg_sys::IndexElem, table: Oid) -> Option<i1
         }
         let attribute = pg_sys::get_attnum(table, element.name);
         if attribute <= 0 {
-            let name = CStr::from_ptr(element.name).to_string_lossy();
+            let name = string(element.name);
             raise(
                 PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
                 format!("column {name:?} of {} does not exist", qualified_name(table)),
@@ -319,7 +324,7 @@ unsafe fn printed(predicate: *mut pg_sys::List, table: Oid) -> Option<String> {
         let context = pg_sys::deparse_context_for(pg_sys::get_rel_name(table), table);
         let condition = pg_sys::make_ands_explicit(predicate);
         let text = pg_sys::deparse_expression(condition.cast(), context, false, false);
-        Some(CStr::from_ptr(text).to_string_lossy().into_owned())
+        Some(string(text))
     }
 }
 
@@ -337,17 +342,16 @@ unsafe fn parameters(options: *mut pg_sys::List) -> Vec<(String, f64)> {
     unsafe {
         let options = PgList::<pg_sys::DefElem>::from_pg(options);
         let numbers = options.iter_ptr().filter_map(|option| {
-            let text = |text: *const c_char| CStr::from_ptr(text).to_string_lossy().into_owned();
             let value = match (*option).arg.is_null() {
                 true => "true".to_string(),
-                false => text(pg_sys::defGetString(option)),
+                false => string(pg_sys::defGetString(option)),
             };
             let number = match value.as_str() {
                 "true" | "on" | "yes" => 1.0,
                 "false" | "off" | "no" => 0.0,
                 number => number.parse().ok()?,
             };
-            Some((text((*option).defname), number))
+            Some((string((*option).defname), number))
         });
         numbers.collect()
     }
@@ -358,27 +362,24 @@ unsafe fn name(statement: &pg_sys::IndexStmt, table_name: &QualifiedName, table:
     // SAFETY: C strings; attributes of the table.
     unsafe {
         if !statement.idxname.is_null() {
-            return CStr::from_ptr(statement.idxname).to_string_lossy().into_owned();
+            return string(statement.idxname);
         }
         let mut parts = vec![table_name.name.raw().to_string()];
         parts.extend(columns.iter().map(|column| match column.attribute {
             0 => "expr".to_string(),
-            attribute => CStr::from_ptr(pg_sys::get_attname(table, attribute, false)).to_string_lossy().into_owned(),
+            attribute => string(pg_sys::get_attname(table, attribute, false)),
         }));
         parts.push("idx".to_string());
         parts.join("_")
     }
 }
 
+/// Its parts are empty when another session has dropped the object.
 pub fn qualified_name(table: Oid) -> QualifiedName {
-    // SAFETY: catalog lookups; null when another session has dropped the object.
-    let name = |text: *mut c_char| match text.is_null() {
-        true => Name::from(String::new()),
-        false => Name::from(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()),
-    };
+    // SAFETY: catalog lookups; null when there is nothing.
     unsafe {
         let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(table));
-        QualifiedName { schema: name(schema), name: name(pg_sys::get_rel_name(table)) }
+        QualifiedName { schema: string(schema).into(), name: string(pg_sys::get_rel_name(table)).into() }
     }
 }
 

@@ -214,7 +214,7 @@ unsafe fn targets(
                     *attribute,
                     column.type_oid,
                     column.type_modifier,
-                    type_collation(definition, column),
+                    column.own_collation,
                     0,
                 )
                 .cast(),
@@ -224,22 +224,6 @@ unsafe fn targets(
         }
         list
     }
-}
-
-/// Of the table's column, which the index may override.
-unsafe fn type_collation(definition: &super::Definition, column: &super::definition::Column) -> Oid {
-    let (mut type_oid, mut modifier, mut collation) = (pg_sys::InvalidOid, -1, pg_sys::InvalidOid);
-    // SAFETY: a catalog lookup of an attribute of a locked table.
-    unsafe {
-        pg_sys::get_atttypetypmodcoll(
-            definition.table,
-            column.attribute,
-            &raw mut type_oid,
-            &raw mut modifier,
-            &raw mut collation,
-        );
-    }
-    collation
 }
 
 /// SAFETY: called by EXPLAIN, which copies the name.

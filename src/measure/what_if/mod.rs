@@ -38,6 +38,11 @@ pub fn is_index(oid: Oid) -> bool {
     matches!(kind, pg_sys::RELKIND_INDEX | pg_sys::RELKIND_PARTITIONED_INDEX)
 }
 
+pub fn is_partitioned(table: Oid) -> bool {
+    // SAFETY: a catalog lookup.
+    unsafe { pg_sys::get_rel_relkind(table) as u8 == pg_sys::RELKIND_PARTITIONED_TABLE }
+}
+
 /// A real index, and for a partitioned one those of the partitions that are attached to it.
 pub fn with_parts(index: Oid) -> Vec<u32> {
     // SAFETY: a scan of pg_inherits; nothing is locked, for nothing is opened.
@@ -148,7 +153,8 @@ impl WhatIf {
     }
 
     fn number_of(&self, oid: Oid) -> Option<usize> {
-        self.indexes.iter().position(|index| index.oid == oid)
+        // They were handed out downwards.
+        self.indexes.binary_search_by(|index| oid.to_u32().cmp(&index.oid.to_u32())).ok()
     }
 
     /// From the end of the range downwards; the server hands OIDs out from 16384 upwards.
@@ -190,7 +196,7 @@ impl WhatIf {
     /// locked.
     fn leaves(&self, table: Oid) -> Vec<(Oid, f64)> {
         // An index on a table that others inherit from is on that table alone.
-        if !plan::is_partitioned(table) {
+        if !is_partitioned(table) {
             return vec![(table, 1.0)];
         }
         // SAFETY: a scan of pg_inherits; nothing is opened.

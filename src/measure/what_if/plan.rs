@@ -1,8 +1,8 @@
 //! Calls the planner: no EXPLAIN text in between, no planner hook of others, and nothing is executed.
 
-use super::WhatIf;
 use super::definition::Definition;
 use super::hook::Scope;
+use super::{WhatIf, is_partitioned};
 use crate::db::Arena;
 use crate::measure::query::{Bound, Query};
 use pgrx::PgList;
@@ -214,9 +214,4 @@ pub fn selected_share(definition: &Definition, predicate: &str) -> f64 {
     };
     let (all, selected) = (rows(String::new()), rows(format!(" WHERE {predicate}")));
     (selected / all.max(1.0)).clamp(0.0, 1.0)
-}
-
-pub fn is_partitioned(table: Oid) -> bool {
-    // SAFETY: a catalog lookup.
-    unsafe { pg_sys::get_rel_relkind(table) as u8 == pg_sys::RELKIND_PARTITIONED_TABLE }
 }

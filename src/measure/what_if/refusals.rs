@@ -1,6 +1,7 @@
 //! What CREATE INDEX refuses, refused alike: no plan is shown with an index that could not be built.
 
 use super::definition::plain_column;
+use super::is_partitioned;
 use crate::db::{self, raise};
 use crate::facts::QualifiedName;
 use pgrx::pg_sys::{self, NodeTag, Oid};
@@ -56,7 +57,7 @@ pub unsafe fn refuse_kind(argument: &str, table: Oid, name: &QualifiedName) {
 pub unsafe fn refuse_on_partitioned(argument: &str, statement: &pg_sys::IndexStmt, table: Oid, name: &QualifiedName) {
     // SAFETY: catalog lookups; the elements are those of the parse tree.
     unsafe {
-        if pg_sys::get_rel_relkind(table) as u8 != pg_sys::RELKIND_PARTITIONED_TABLE {
+        if !is_partitioned(table) {
             return;
         }
         let refuse = |what: &str, hint: &str| -> ! {
