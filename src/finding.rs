@@ -52,6 +52,26 @@ pub struct Finding {
     pub verify_sql: Option<String>,
 }
 
+impl Finding {
+    /// What a finding has that only tells: no fix, no impact, no risk.
+    pub fn that_changes_nothing() -> Finding {
+        Finding {
+            severity: Severity::low,
+            object: String::new(),
+            weight: 0,
+            summary: String::new(),
+            cause: String::new(),
+            evidence: Map::new(),
+            impact: Map::new(),
+            fix_sql: None,
+            app_fix: None,
+            risk: "None: nothing is changed.".to_string(),
+            rollback: Rollback::None,
+            verify_sql: None,
+        }
+    }
+}
+
 /// How to undo `fix_sql`.
 #[derive(Clone, Debug)]
 pub enum Rollback {

@@ -1,5 +1,5 @@
 use crate::facts::Facts;
-use crate::finding::{Finding, Rollback, Severity, object};
+use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use crate::units::Count;
 
@@ -58,11 +58,6 @@ fn check(facts: &Facts, _options: &Options) -> Verdict {
             Count(advice.selection.statistics.candidates as u64),
         ),
         evidence: object! { "workload": advice.summary() },
-        impact: object! {},
-        fix_sql: None,
-        app_fix: None,
-        risk: "None: nothing is changed.".to_string(),
-        rollback: Rollback::None,
-        verify_sql: None,
+        ..Finding::that_changes_nothing()
     }])
 }

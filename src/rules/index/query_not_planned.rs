@@ -1,5 +1,5 @@
 use crate::facts::{Facts, IndexAdvice, NotPlanned, shortened};
-use crate::finding::{Finding, Rollback, Severity, object};
+use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use crate::units::Count;
 use serde_json::json;
@@ -81,11 +81,6 @@ fn finding(advice: &IndexAdvice, sqlstate: &str, queries: &[&NotPlanned]) -> Fin
             "examples": shown.collect::<Vec<_>>(),
             "workload": advice.summary(),
         },
-        impact: object! {},
-        fix_sql: None,
-        app_fix: None,
-        risk: "None: nothing is changed.".to_string(),
-        rollback: Rollback::None,
-        verify_sql: None,
+        ..Finding::that_changes_nothing()
     }
 }

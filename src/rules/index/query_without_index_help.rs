@@ -1,6 +1,6 @@
 use crate::facts::query::QueryShape;
 use crate::facts::{Facts, IndexAdvice, Table, rounded};
-use crate::finding::{Finding, Rollback, Severity, fingerprint, object};
+use crate::finding::{Finding, Severity, fingerprint, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::listing;
 use std::collections::BTreeSet;
@@ -96,12 +96,7 @@ fn finding(facts: &Facts, advice: &IndexAdvice, place: usize) -> Finding {
             "workload_share": rounded(share),
             "workload": advice.summary(),
         },
-        impact: object! {},
-        fix_sql: None,
-        app_fix: None,
-        risk: "None: nothing is changed.".to_string(),
-        rollback: Rollback::None,
-        verify_sql: None,
+        ..Finding::that_changes_nothing()
     }
 }
 
