@@ -51,6 +51,19 @@ pub enum Source {
 const TEXT_SHOWN: usize = 500;
 
 impl IndexAdvice {
+    /// Of a search that there was no reason for.
+    pub fn none() -> IndexAdvice {
+        IndexAdvice {
+            selection: Selection::nothing(),
+            queries: Vec::new(),
+            not_planned: Vec::new(),
+            left_out: 0,
+            source: Source::Texts,
+            in_ms: false,
+            elapsed: Duration::ZERO,
+        }
+    }
+
     /// What was looked at and what came out, for the evidence of every finding.
     pub fn summary(&self) -> Value {
         let selection = &self.selection;
@@ -80,6 +93,7 @@ impl IndexAdvice {
     /// What the search was at when it ended.
     pub fn stage(&self) -> &'static str {
         match self.selection.reached {
+            Stage::Proposing => "making candidates of what the queries ask for",
             Stage::Probing => "learning which candidates the planner takes",
             Stage::Choosing => "choosing among them",
             Stage::Improving => "improving the choice",

@@ -10,11 +10,7 @@ impl<P: Planner> Search<'_, P> {
     /// Those that would bring most in its place, by the plans that were made.
     pub fn alternatives(&self, chosen: &Chosen, index: u32) -> Vec<Alternative> {
         let rest: Vec<u32> = chosen.indexes.iter().copied().filter(|other| *other != index).collect();
-        let users: Vec<usize> = self.queries_of[index as usize]
-            .iter()
-            .map(|query| *query as usize)
-            .filter(|query| chosen.used[*query].contains(&index))
-            .collect();
+        let users: Vec<usize> = self.users(chosen, index).collect();
         let possible = |query: usize, indexes: &[u32]| {
             let possible = self.costs[query].possible(&self.relevant_of(query, indexes));
             possible.map_or(chosen.cost[query], |plan| plan.cost)

@@ -3,7 +3,7 @@
 use super::containment::with_included;
 use super::key_lists::{Demand, KeyList, demand, distinct, key_lists, way};
 use super::specialized::specialized;
-use super::{Candidate, ExistingIndex, Options, TableStatistics, Workload};
+use super::{Candidate, ExistingIndex, Options, Planner, TableStatistics, Workload};
 use crate::facts::query::{ConditionKind, Part, Reference};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,11 +32,15 @@ pub struct Proposals {
 /// Queries that have a predicate, by table.
 type Shared<'a> = BTreeMap<(u32, &'a str), usize>;
 
-pub fn propose(workload: &Workload) -> Proposals {
+/// Queries that there is no time for get none.
+pub fn propose(workload: &Workload, planner: &impl Planner) -> Proposals {
     let demand = demand(workload.queries.iter().flat_map(|query| &query.shape.references));
     let shared = shared_predicates(workload);
     let mut asked: BTreeMap<Candidate, Vec<u32>> = BTreeMap::new();
     for (number, query) in workload.queries.iter().enumerate() {
+        if planner.time_is_up() {
+            break;
+        }
         let mut own = BTreeSet::new();
         for reference in &query.shape.references {
             if let Some(table) = workload.tables.get(&reference.table)
@@ -227,7 +231,8 @@ fn predicates(reference: &Reference, table: &TableStatistics, shared: &Shared<'_
                     distinct(part, table).is_some_and(|distinct| distinct <= most)
                 }
                 Some(_) => queries(text) >= SHARED_RANGE,
-                None => true,
+                // So is a pattern.
+                None => queries(text) >= SHARED_RANGE || !matches_pattern(text),
             }
         })
         .collect();
@@ -239,6 +244,11 @@ fn predicates(reference: &Reference, table: &TableStatistics, shared: &Shared<'_
         texts.push(predicates.iter().map(|text| format!("({text})")).collect::<Vec<_>>().join(" AND "));
     }
     texts
+}
+
+/// LIKE, ILIKE and regular expressions, also negated, as they are printed.
+fn matches_pattern(text: &str) -> bool {
+    [" ~~ ", " ~~* ", " ~ ", " ~* ", " !~~ ", " !~~* ", " !~ ", " !~* "].iter().any(|operator| text.contains(operator))
 }
 
 /// A predicate is printed within parentheses, a condition without.

@@ -1,6 +1,6 @@
 //! Choosing: greedily, then by trying what else the space of each chosen index could hold.
 
-use super::costs::Set;
+use super::costs::{Costs, Set};
 use super::search::{Chosen, Effect, Move, Search, Source};
 use super::{Planner, Stage};
 use std::cmp::Ordering;
@@ -8,9 +8,8 @@ use std::collections::BinaryHeap;
 
 /// No index is smaller than its metapage and one page more.
 const LEAST_BYTES: f64 = 16384.0;
-/// A round that saves a smaller share taught nothing; after more than so many of these there are no more.
+/// A round that saves a smaller share taught nothing, and is the last.
 const WORTH_A_ROUND: f64 = 0.002;
-const PATIENCE: usize = 1;
 /// Through all chosen indexes, looking for something better in the place of each.
 const MAX_PASSES: usize = 2;
 /// Moves tried in the space of one index.
@@ -66,9 +65,8 @@ impl<P: Planner> Search<'_, P> {
             Some(_) => &[Measure::PerByte, Measure::Between, Measure::Whole],
             None => &[Measure::Whole],
         };
-        let mut idle = 0;
-        while idle <= PATIENCE && !self.planner.time_is_up() {
-            let (plans, before) = (self.statistics.plans, best.total);
+        while !self.planner.time_is_up() {
+            let before = best.total;
             for from_best in [false, true] {
                 let start = if from_best { best.clone() } else { self.nothing_chosen() };
                 let mut chosen = start.clone();
@@ -84,10 +82,9 @@ impl<P: Planner> Search<'_, P> {
                     best = chosen;
                 }
             }
-            if self.statistics.plans == plans {
+            if best.total >= before * (1.0 - WORTH_A_ROUND) {
                 break;
             }
-            idle = if best.total < before * (1.0 - WORTH_A_ROUND) { 0 } else { idle + 1 };
         }
         self.reach(Stage::Improving);
         best = self.without_redundant(best);
@@ -150,11 +147,14 @@ impl<P: Planner> Search<'_, P> {
         let free = |number: &u32| !chosen.indexes.contains(number);
         let alone = self.active.iter().copied().filter(free).map(|number| Move { add: vec![number], remove: vec![] });
         let mut moves: Vec<Move> = alone.collect();
-        let plans = self.costs.iter().flat_map(|costs| costs.plans());
-        let mut together: Vec<&Set> = plans.map(|plan| &plan.used).filter(|used| used.len() > 1).collect();
+        let of_query = |costs: &Costs| -> Vec<Set> {
+            let used = costs.plans().iter().map(|plan| &plan.used).filter(|used| used.len() > 1);
+            used.map(|used| costs.numbers(used)).collect()
+        };
+        let mut together: Vec<Set> = self.costs.iter().flat_map(of_query).collect();
         together.sort();
         together.dedup();
-        moves.extend(together.into_iter().map(|used| Move { add: used.clone(), remove: vec![] }));
+        moves.extend(together.into_iter().map(|used| Move { add: used, remove: vec![] }));
         moves.extend(self.replacements(chosen, &chosen.indexes));
         moves
     }
@@ -282,14 +282,19 @@ impl<P: Planner> Search<'_, P> {
     /// By how much the cost of queries would rise without the index, by the plans known.
     pub fn known_benefit(&self, chosen: &Chosen, index: u32) -> f64 {
         let rest: Vec<u32> = chosen.indexes.iter().copied().filter(|other| *other != index).collect();
-        let users = self.queries_of[index as usize].iter().map(|query| *query as usize);
+        let users = self.users(chosen, index);
         users
-            .filter(|query| chosen.used[*query].contains(&index))
             .filter_map(|query| {
                 let possible = self.costs[query].possible(&self.relevant_of(query, &rest))?;
                 Some(self.workload.queries[query].weight * (possible.cost - chosen.cost[query]))
             })
             .sum()
+    }
+
+    /// Queries whose plan has the index.
+    pub fn users(&self, chosen: &Chosen, index: u32) -> impl Iterator<Item = usize> {
+        let queries = self.queries_of[index as usize].iter().map(|(query, place)| (*query as usize, *place));
+        queries.filter(|(query, place)| chosen.used[*query].contains(*place)).map(|(query, _)| query)
     }
 
     /// Indexes that others have made redundant go; so do those that are not worth it, and a smaller one does where the
@@ -317,7 +322,7 @@ impl<P: Planner> Search<'_, P> {
         let rises = effect
             .changes
             .iter()
-            .map(|(query, cost, _)| self.share_of_base(*query as usize, cost - chosen.cost[*query as usize]));
+            .map(|(query, new)| self.share_of_base(*query as usize, new.0 - chosen.cost[*query as usize]));
         rises.fold(0.0, f64::max)
     }
 
@@ -341,7 +346,7 @@ impl<P: Planner> Search<'_, P> {
             if self.costs[query].base().is_none() || created.is_empty() {
                 continue;
             }
-            let planned = self.costs[query].plans().iter().any(|plan| plan.created == created);
+            let planned = self.costs[query].planned(&created).is_some();
             if finally && !planned && !self.planner.time_is_up() {
                 self.plan_now(query, &created);
             }

@@ -101,6 +101,7 @@ impl<P: Planner> Search<'_, P> {
             None if self.planner.time_is_up() => return None,
             None => {
                 let created = self.relevant_of(query, &chosen.indexes);
+                let created = self.costs[query].numbers(&created);
                 let ids: Vec<usize> = created.iter().map(|number| self.registered[*number as usize].id).collect();
                 self.statistics.plans += 1;
                 let cost = self.planner.plan(query, &ids, hidden)?.cost;

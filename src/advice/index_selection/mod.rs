@@ -4,6 +4,7 @@
 //! for through [`Planner`]. No server is needed here.
 
 mod alternatives;
+mod bits;
 mod candidates;
 mod choose;
 mod containment;
@@ -186,6 +187,23 @@ pub struct Selection {
     pub statistics: RunStatistics,
 }
 
+impl Selection {
+    pub fn nothing() -> Selection {
+        Selection {
+            steps: Vec::new(),
+            useless: Vec::new(),
+            queries: Vec::new(),
+            cost_before: 0.0,
+            cost_after: 0.0,
+            write_cost: 0.0,
+            bytes: 0,
+            complete: true,
+            reached: Stage::Done,
+            statistics: RunStatistics::default(),
+        }
+    }
+}
+
 /// An index to create.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -263,6 +281,8 @@ pub struct UselessIndex {
 /// What the search was at when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
+    /// Making candidates of what the queries ask for.
+    Proposing,
     /// Learning which candidates the planner takes at all.
     Probing,
     Choosing,
@@ -287,8 +307,9 @@ pub struct RunStatistics {
 
 /// Minimizes planned cost of the workload plus cost of writes.
 pub fn select(workload: &Workload, planner: &mut impl Planner) -> Selection {
-    let proposals = candidates::propose(workload);
+    let proposals = candidates::propose(workload, planner);
     let mut search = search::Search::new(workload, planner, proposals);
+    search.reach(Stage::Probing);
     search.probe();
     let chosen = search.choose();
     let useless = search.find_useless(&chosen);

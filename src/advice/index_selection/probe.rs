@@ -1,5 +1,6 @@
 //! Learning which candidates the planner takes at all, and what they can bring at most.
 
+use super::bits::Bits;
 use super::containment::{merged, merged_by_inclusion};
 use super::costs::Set;
 use super::search::Search;
@@ -26,7 +27,7 @@ impl<P: Planner> Search<'_, P> {
             if self.planner.time_is_up() {
                 break;
             }
-            self.plan_now(query, &Set::new());
+            self.plan_now(query, &Bits::default());
             if let Some(base) = self.costs[query].base() {
                 queries.push((self.workload.queries[query].weight * base, query));
             }
@@ -39,7 +40,7 @@ impl<P: Planner> Search<'_, P> {
                 self.probe_levels(*query, &self.own[*query].clone(), LEVELS);
             }
         }
-        self.active = self.costs.iter().flat_map(|costs| costs.plans()).flat_map(|plan| plan.used.clone()).collect();
+        self.active = self.costs.iter().flat_map(|costs| costs.numbers(&costs.used())).collect();
         self.relate();
         self.merge();
         self.relate();
@@ -61,7 +62,7 @@ impl<P: Planner> Search<'_, P> {
             if self.planner.time_is_up() || left.is_empty() {
                 return;
             }
-            let Some((cost, used)) = self.plan(query, &left) else { return };
+            let Some((cost, used)) = self.plan_with(query, &left) else { return };
             if used.is_empty() || base - cost < LITTLE * base {
                 break;
             }
@@ -70,11 +71,11 @@ impl<P: Planner> Search<'_, P> {
                 for table in by_table.keys() {
                     let mut of_table = all.clone();
                     of_table.retain(|number| self.table_of(*number) == *table);
-                    self.plan(query, &of_table);
+                    self.plan_with(query, &of_table);
                 }
             }
             for number in &used {
-                self.plan(query, &vec![*number]);
+                self.plan_with(query, &vec![*number]);
             }
             left.retain(|number| {
                 let rivals = by_table.get(&self.table_of(*number));
@@ -99,7 +100,7 @@ impl<P: Planner> Search<'_, P> {
             let mut left: Set = chunks.flatten().copied().collect();
             left.sort_unstable();
             for _ in 0..LEVELS {
-                let Some((_, used)) = self.plan(query, &left) else { return };
+                let Some((_, used)) = self.plan_with(query, &left) else { return };
                 if used.is_empty() {
                     break;
                 }
@@ -143,9 +144,9 @@ impl<P: Planner> Search<'_, P> {
         for (query, costs) in self.costs.iter().enumerate() {
             let mut best = BTreeMap::<u32, f64>::new();
             for plan in costs.plans() {
-                let gain = (costs.base().unwrap_or(0.0) - plan.cost) / plan.used.len().max(1) as f64;
-                for number in &plan.used {
-                    let known = best.entry(*number).or_default();
+                let gain = (costs.base().unwrap_or(0.0) - plan.cost) / f64::from(plan.used.len().max(1));
+                for place in plan.used.iter() {
+                    let known = best.entry(costs.number(place)).or_default();
                     *known = known.max(gain);
                 }
             }

@@ -1,7 +1,10 @@
 //! The outcome, in the order in which the indexes are best created.
 
+use super::bits::Bits;
+use super::costs::Costs;
 use super::search::{Chosen, Search};
 use super::{Planner, QueryCost, Selection, Stage, Step, UselessIndex};
+use std::collections::BTreeSet;
 
 impl<P: Planner> Search<'_, P> {
     pub fn report(self, mut chosen: Chosen, mut useless: Vec<UselessIndex>) -> Selection {
@@ -31,31 +34,41 @@ impl<P: Planner> Search<'_, P> {
     /// Orders the indexes so that each brings the most after those before it, by the plans known, and says how much.
     fn order(&self, chosen: &mut Chosen) -> Vec<f64> {
         let mut left = std::mem::take(&mut chosen.indexes);
-        let mut benefits = Vec::new();
-        let mut cost = self.cost_before;
+        let mut before = vec![Bits::default(); self.costs.len()];
+        let mut benefits: Vec<f64> = left.iter().map(|index| self.brings(&before, *index)).collect();
+        let mut ordered = Vec::new();
         while !left.is_empty() {
-            let with = |index: u32| {
-                let indexes: Vec<u32> = chosen.indexes.iter().copied().chain([index]).collect();
-                self.known_cost(&indexes)
-            };
-            let costs: Vec<f64> = left.iter().map(|index| with(*index)).collect();
-            let best = (0..left.len()).min_by(|a, b| costs[*a].total_cmp(&costs[*b])).unwrap_or(0);
-            benefits.push(cost - costs[best]);
-            cost = costs[best];
-            chosen.indexes.push(left.remove(best));
+            let best = (0..left.len()).max_by(|a, b| benefits[*a].total_cmp(&benefits[*b]).then(b.cmp(a))).unwrap_or(0);
+            let index = left.remove(best);
+            ordered.push(benefits.remove(best));
+            chosen.indexes.push(index);
+            let mut changed = BTreeSet::new();
+            for (query, place) in &self.queries_of[index as usize] {
+                before[*query as usize].insert(*place);
+                changed.insert(*query);
+            }
+            for (benefit, other) in benefits.iter_mut().zip(&left) {
+                if self.queries_of[*other as usize].iter().any(|(query, _)| changed.contains(query)) {
+                    *benefit = self.brings(&before, *other);
+                }
+            }
         }
-        benefits
+        ordered
     }
 
-    /// Of all queries with the best plans known.
-    fn known_cost(&self, indexes: &[u32]) -> f64 {
-        let queries = self.costs.iter().enumerate().filter(|(_, costs)| costs.base().is_some());
-        let cost = queries.map(|(query, costs)| {
-            let created = self.relevant_of(query, indexes);
-            let plan = costs.known(&created).or_else(|| costs.possible(&created));
-            self.workload.queries[query].weight * plan.map_or(0.0, |plan| plan.cost)
+    /// What the index saves after others, by query, with the best plans known.
+    fn brings(&self, before: &[Bits], index: u32) -> f64 {
+        let known = |costs: &Costs, created: &Bits| {
+            costs.known(created).or_else(|| costs.possible(created)).map_or(0.0, |plan| plan.cost)
+        };
+        let saved = self.queries_of[index as usize].iter().map(|(query, place)| {
+            let query = *query as usize;
+            let mut with = before[query].clone();
+            with.insert(*place);
+            let costs = &self.costs[query];
+            self.workload.queries[query].weight * (known(costs, &before[query]) - known(costs, &with))
         });
-        cost.sum()
+        saved.sum()
     }
 
     fn step(&self, chosen: &Chosen, index: u32, benefit: f64) -> Step {
@@ -66,7 +79,7 @@ impl<P: Planner> Search<'_, P> {
             bytes: registered.bytes,
             benefit,
             write_cost: registered.write_cost,
-            queries: (0..chosen.used.len()).filter(|query| chosen.used[*query].contains(&index)).collect(),
+            queries: self.users(chosen, index).collect(),
             extends: extended.max_by_key(|existing| (existing.keys.len(), existing.oid)).map(|existing| existing.oid),
             alternatives: self.alternatives(chosen, index),
         }
@@ -78,7 +91,7 @@ impl<P: Planner> Search<'_, P> {
         Some(QueryCost {
             before,
             after: chosen.cost[query],
-            steps: chosen.used[query].iter().filter_map(place).collect(),
+            steps: self.costs[query].numbers(&chosen.used[query]).iter().filter_map(place).collect(),
             existing_used: self.existing_used(query, chosen),
         })
     }

@@ -1,9 +1,11 @@
 //! The search: what is known, what is chosen, and what a change of it would bring.
 
+use super::bits::Bits;
 use super::candidates::{Proposals, could_serve};
 use super::costs::{Costs, Known, Set};
 use super::{Candidate, Planner, RunStatistics, Stage, Workload};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 /// A candidate that the server took.
 pub struct Registered {
@@ -24,16 +26,20 @@ pub struct Search<'a, P: Planner> {
     pub own: Vec<Set>,
     /// By query: those that it might use.
     pub relevant: Vec<Set>,
-    /// By candidate: queries that might use it.
-    pub queries_of: Vec<Vec<u32>>,
+    /// By query: those of each table among them, by their places in its costs.
+    pub of_tables: Vec<Vec<Bits>>,
+    /// By candidate: queries that might use it, and its place among their candidates.
+    pub queries_of: Vec<Vec<(u32, u32)>>,
     /// By query.
     pub costs: Vec<Costs>,
     /// By query: estimates, which a new plan may change.
-    pub estimates: Vec<BTreeMap<Set, (f64, Set)>>,
+    pub estimates: Vec<HashMap<Bits, Rc<(f64, Bits)>>>,
+    /// By query, as long as no new plan was made: see `share_that_lasts`.
+    pub shares: Vec<Option<f64>>,
     /// Candidates that were in some plan, and what they merge into.
     pub active: Vec<u32>,
-    /// For a query and a candidate that was in none of its plans: those that were and that it resembles.
-    pub stand_ins: BTreeMap<(u32, u32), Set>,
+    /// By query, for the place of a candidate that was in none of its plans: those that were and that it resembles.
+    pub stand_ins: Vec<HashMap<u32, Bits>>,
     /// Without new indexes.
     pub cost_before: f64,
     pub statistics: RunStatistics,
@@ -49,9 +55,9 @@ pub struct Chosen {
     pub indexes: Vec<u32>,
     /// Not weighted.
     pub cost: Vec<f64>,
-    pub used: Vec<Set>,
+    pub used: Vec<Bits>,
     /// By query: those that it might use.
-    pub relevant: Vec<Set>,
+    pub relevant: Vec<Bits>,
     pub bytes: u64,
     pub write_cost: f64,
     /// Cost of queries, weighted, and of writes: what is minimized.
@@ -79,7 +85,7 @@ pub struct Effect {
     /// Largest cut of a query's cost, as a share of what it costs without new indexes.
     pub largest_cut: f64,
     /// The new cost and indexes used of each query that changes.
-    pub changes: Vec<(u32, f64, Set)>,
+    pub changes: Vec<(u32, Rc<(f64, Bits)>)>,
 }
 
 impl<'a, P: Planner> Search<'a, P> {
@@ -92,14 +98,16 @@ impl<'a, P: Planner> Search<'a, P> {
             number_of: BTreeMap::new(),
             own: vec![Set::new(); queries],
             relevant: vec![Set::new(); queries],
+            of_tables: vec![Vec::new(); queries],
             queries_of: Vec::new(),
             costs: vec![Costs::default(); queries],
-            estimates: vec![BTreeMap::new(); queries],
+            estimates: vec![HashMap::new(); queries],
+            shares: vec![None; queries],
             active: Vec::new(),
-            stand_ins: BTreeMap::new(),
+            stand_ins: vec![HashMap::new(); queries],
             cost_before: 0.0,
             statistics: RunStatistics { candidates: proposals.candidates.len(), ..RunStatistics::default() },
-            reached: Stage::Probing,
+            reached: Stage::Proposing,
             is_cut: false,
         };
         let numbers: Vec<Option<u32>> =
@@ -141,26 +149,32 @@ impl<'a, P: Planner> Search<'a, P> {
     pub fn relate(&mut self) {
         self.active.sort_unstable();
         self.active.dedup();
+        let by_table = self.by_table(&self.active.clone());
         for (query, of_workload) in self.workload.queries.iter().enumerate() {
             // It also looks for a cancel; half of the relations would do harm.
             let _ = self.planner.time_is_up();
-            let used = self.used_by(query);
-            self.estimates[query].clear();
+            let used = self.costs[query].numbers(&self.costs[query].used());
+            self.forget_estimates(query);
             self.relevant[query].clear();
-            for number in &used {
-                self.stand_ins.remove(&(query as u32, *number));
-            }
-            for number in &self.active {
+            self.stand_ins[query].clear();
+            let references = &of_workload.shape.references;
+            let mut tables: Vec<u32> = references.iter().map(|reference| reference.table).collect();
+            tables.sort_unstable();
+            tables.dedup();
+            for number in tables.iter().filter_map(|table| by_table.get(table)).flatten() {
                 let candidate = &self.registered[*number as usize].candidate;
                 let own = self.own[query].binary_search(number).is_ok();
-                if own || of_workload.shape.references.iter().any(|reference| could_serve(candidate, reference)) {
+                if own || references.iter().any(|reference| could_serve(candidate, reference)) {
                     self.relevant[query].push(*number);
                     if used.binary_search(number).is_err() {
                         let stand_ins = self.stand_ins_for(&used, candidate);
-                        self.stand_ins.insert((query as u32, *number), stand_ins);
+                        let stand_ins = self.costs[query].places(&stand_ins);
+                        let place = self.costs[query].place(*number);
+                        self.stand_ins[query].insert(place, stand_ins);
                     }
                 }
             }
+            self.relevant[query].sort_unstable();
         }
         self.list_queries();
     }
@@ -169,8 +183,9 @@ impl<'a, P: Planner> Search<'a, P> {
     pub fn narrow(&mut self) -> Vec<Set> {
         let all = self.relevant.clone();
         for (query, relevant) in self.relevant.iter_mut().enumerate() {
-            let stand_ins = &self.stand_ins;
-            relevant.retain(|number| stand_ins.get(&(query as u32, *number)).is_none_or(|others| !others.is_empty()));
+            let (costs, stand_ins) = (&self.costs[query], &self.stand_ins[query]);
+            let others = |number: u32| stand_ins.get(&costs.known_place(number)?);
+            relevant.retain(|number| others(*number).is_none_or(|others| !others.is_empty()));
         }
         self.list_queries();
         all
@@ -178,19 +193,14 @@ impl<'a, P: Planner> Search<'a, P> {
 
     pub fn list_queries(&mut self) {
         self.queries_of = vec![Vec::new(); self.registered.len()];
-        for (query, relevant) in self.relevant.iter().enumerate() {
-            for number in relevant {
-                self.queries_of[*number as usize].push(query as u32);
+        for query in 0..self.relevant.len() {
+            let by_table = self.by_table(&self.relevant[query]);
+            self.of_tables[query] = by_table.values().map(|numbers| self.costs[query].places(numbers)).collect();
+            for number in &self.relevant[query] {
+                let place = self.costs[query].place(*number);
+                self.queries_of[*number as usize].push((query as u32, place));
             }
         }
-    }
-
-    /// Candidates that were in some plan of the query.
-    pub fn used_by(&self, query: usize) -> Set {
-        let mut used: Set = self.costs[query].plans().iter().flat_map(|plan| plan.used.iter().copied()).collect();
-        used.sort_unstable();
-        used.dedup();
-        used
     }
 
     /// Those used that hold no more columns than the candidate and begin like it; if none does, that hold no more.
@@ -208,16 +218,17 @@ impl<'a, P: Planner> Search<'a, P> {
         if alike.is_empty() { within } else { alike }
     }
 
-    /// Of the indexes, those that the query might use.
-    pub fn relevant_of(&self, query: usize, indexes: &[u32]) -> Set {
-        let mut set: Set =
-            indexes.iter().copied().filter(|index| self.relevant[query].binary_search(index).is_ok()).collect();
-        set.sort_unstable();
-        set
+    /// Of the indexes, those that the query might use, by their places.
+    pub fn relevant_of(&self, query: usize, indexes: &[u32]) -> Bits {
+        let place = |index: &u32| {
+            let relevant = self.relevant[query].binary_search(index).is_ok();
+            if relevant { self.costs[query].known_place(*index) } else { None }
+        };
+        indexes.iter().filter_map(place).collect()
     }
 
     /// Cost and used indexes with exactly these, which the query might use. Without time left: of the best plan known.
-    pub fn plan(&mut self, query: usize, created: &Set) -> Option<(f64, Set)> {
+    pub fn plan(&mut self, query: usize, created: &Bits) -> Option<(f64, Bits)> {
         let result = |known: &Known| (known.cost, known.used.clone());
         if let Some(known) = self.costs[query].known(created) {
             self.statistics.cache_hits += 1;
@@ -229,23 +240,37 @@ impl<'a, P: Planner> Search<'a, P> {
         self.costs[query].known(created).or_else(|| self.costs[query].possible(created)).map(result)
     }
 
-    pub fn plan_now(&mut self, query: usize, created: &Set) {
-        let ids: Vec<usize> = created.iter().map(|number| self.registered[*number as usize].id).collect();
+    /// The same, by numbers.
+    pub fn plan_with(&mut self, query: usize, created: &Set) -> Option<(f64, Set)> {
+        let places = self.costs[query].places(created);
+        let (cost, used) = self.plan(query, &places)?;
+        Some((cost, self.costs[query].numbers(&used)))
+    }
+
+    pub fn plan_now(&mut self, query: usize, created: &Bits) {
+        let numbers = self.costs[query].numbers(created);
+        let ids: Vec<usize> = numbers.iter().map(|number| self.registered[*number as usize].id).collect();
         self.statistics.plans += 1;
         if let Some(planned) = self.planner.plan(query, &ids, &[]) {
-            let used = created.iter().zip(&ids).filter(|(_, id)| planned.used.contains(id));
-            let used = used.map(|(number, _)| *number).collect();
+            let used = numbers.iter().zip(&ids).filter(|(_, id)| planned.used.contains(id));
+            let used: Set = used.map(|(number, _)| *number).collect();
+            let used = self.costs[query].places(&used);
             self.costs[query].add(created.clone(), used, planned.cost, planned.existing_used);
-            self.estimates[query].clear();
+            self.forget_estimates(query);
         }
+    }
+
+    fn forget_estimates(&mut self, query: usize) {
+        self.estimates[query].clear();
+        self.shares[query] = None;
     }
 
     pub fn nothing_chosen(&self) -> Chosen {
         Chosen {
             indexes: Vec::new(),
             cost: self.costs.iter().map(|costs| costs.base().unwrap_or(0.0)).collect(),
-            used: vec![Set::new(); self.costs.len()],
-            relevant: vec![Set::new(); self.costs.len()],
+            used: vec![Bits::default(); self.costs.len()],
+            relevant: vec![Bits::default(); self.costs.len()],
             bytes: 0,
             write_cost: 0.0,
             total: self.cost_before,
@@ -284,41 +309,45 @@ impl<'a, P: Planner> Search<'a, P> {
 
     /// What the move brings, by estimates or by plans.
     pub fn evaluate(&mut self, chosen: &Chosen, change: &Move, by: Source) -> Effect {
-        let moved = change.add.iter().chain(&change.remove);
-        let mut affected: Vec<u32> = moved.flat_map(|number| &self.queries_of[*number as usize]).copied().collect();
-        affected.sort_unstable();
-        affected.dedup();
         let mut effect = Effect { net: -self.added_write_cost(change), ..Effect::default() };
-        for query in affected {
+        for (query, created) in self.relevant_after(chosen, change) {
             let place = query as usize;
-            let created = self.relevant_after(chosen, change, query);
             let new = match by {
                 Source::Estimates => Some(self.estimate(place, &created)),
-                Source::Plans => self.plan(place, &created),
+                Source::Plans => self.plan(place, &created).map(Rc::new),
             };
-            if let Some((cost, used)) = new
-                && (cost != chosen.cost[place] || used != chosen.used[place])
+            if let Some(new) = new
+                && (new.0 != chosen.cost[place] || new.1 != chosen.used[place])
             {
-                let cut = chosen.cost[place] - cost;
+                let cut = chosen.cost[place] - new.0;
                 effect.net += self.workload.queries[place].weight * cut;
                 effect.largest_cut = effect.largest_cut.max(self.share_of_base(place, cut));
-                effect.changes.push((query, cost, used));
+                effect.changes.push((query, new));
             }
         }
         effect
     }
 
-    fn relevant_after(&self, chosen: &Chosen, change: &Move, query: u32) -> Set {
-        let mut set = chosen.relevant[query as usize].clone();
-        set.retain(|number| !change.remove.contains(number));
-        for number in &change.add {
-            if self.queries_of[*number as usize].binary_search(&query).is_ok()
-                && let Err(place) = set.binary_search(number)
-            {
-                set.insert(place, *number);
+    /// Queries that might use what is added or removed, ascending, and which of the chosen each might use then.
+    fn relevant_after(&self, chosen: &Chosen, change: &Move) -> Vec<(u32, Bits)> {
+        let of = |set: &'_ Set, is_added: bool| -> Vec<(u32, bool, u32)> {
+            let queries = set.iter().flat_map(|number| &self.queries_of[*number as usize]);
+            queries.map(|(query, place)| (*query, is_added, *place)).collect()
+        };
+        let mut moved = of(&change.remove, false);
+        moved.extend(of(&change.add, true));
+        // What is removed goes first.
+        moved.sort_unstable();
+        let mut after: Vec<(u32, Bits)> = Vec::new();
+        for (query, is_added, place) in moved {
+            if after.last().is_none_or(|(last, _)| *last != query) {
+                after.push((query, chosen.relevant[query as usize].clone()));
+            }
+            if let Some((_, created)) = after.last_mut() {
+                if is_added { created.insert(place) } else { created.remove(place) }
             }
         }
-        set
+        after
     }
 
     /// Of the cost without new indexes.
@@ -332,16 +361,12 @@ impl<'a, P: Planner> Search<'a, P> {
         chosen.bytes = (chosen.bytes as i64 + self.added_bytes(change)) as u64;
         chosen.write_cost += self.added_write_cost(change);
         chosen.total -= effect.net;
-        let moved = change.add.iter().chain(&change.remove);
-        let mut queries: Vec<u32> = moved.flat_map(|number| &self.queries_of[*number as usize]).copied().collect();
-        queries.sort_unstable();
-        queries.dedup();
-        for query in queries {
-            chosen.relevant[query as usize] = self.relevant_after(chosen, change, query);
+        for (query, created) in self.relevant_after(chosen, change) {
+            chosen.relevant[query as usize] = created;
         }
-        for (query, cost, used) in effect.changes {
-            chosen.cost[query as usize] = cost;
-            chosen.used[query as usize] = used;
+        for (query, new) in effect.changes {
+            chosen.cost[query as usize] = new.0;
+            chosen.used[query as usize] = new.1.clone();
         }
     }
 

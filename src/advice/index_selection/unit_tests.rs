@@ -90,6 +90,16 @@ fn a_shared_predicate_makes_a_partial_index() {
 }
 
 #[test]
+fn a_pattern_of_one_query_makes_no_partial_index() {
+    let matching = |column| {
+        let predicates = vec!["(lower(c10) ~~ '%deploy%'::text)".to_string()];
+        vec![Reference { predicates, ..whole(reference(1, &[(column, EQUAL)], &[column, 10])) }]
+    };
+    let selection = selected(&workload(vec![matching(4), matching(4)]));
+    assert_eq!(selection.steps[0].candidate, btree(1, &[4], &[]));
+}
+
+#[test]
 fn small_tables_and_columns_of_two_values_get_no_index() {
     let one_page = vec![whole(reference(3, &[(1, EQUAL)], &[1]))];
     let two_values = vec![whole(reference(1, &[(9, EQUAL)], &[9]))];

@@ -11,10 +11,15 @@ use crate::measure::what_if::WhatIf;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+/// So many plans are made in any case: what the search begins with tells most.
+const LEAST_PLANS: usize = 10;
+
 pub struct Advisor<'a> {
     catalog: &'a Catalog,
     queries: &'a [SourcedQuery],
     what_if: WhatIf,
+    /// Made so far.
+    plans: usize,
     writes: Writes,
     begun: Instant,
     time_limit: Duration,
@@ -54,10 +59,11 @@ impl<'a> Advisor<'a> {
             catalog,
             queries,
             what_if: WhatIf::new(),
+            plans: 0,
             writes,
             begun,
             time_limit,
-            deadline: begun + time_limit.mul_f64(share_until(Stage::Probing)),
+            deadline: begun + time_limit.mul_f64(share_until(Stage::Proposing)),
             authors,
             readers,
             several_roles: queries.iter().map(|query| query.role).collect::<HashSet<_>>().len() > 1,
@@ -124,6 +130,7 @@ impl Planner for Advisor<'_> {
         if created.is_empty() && hidden.is_empty() {
             return Some(Planned { cost: query.cost, used: Vec::new(), existing_used: self.tops(&query.indexes) });
         }
+        self.plans += 1;
         let mut hidden: Vec<u32> = hidden
             .iter()
             .flat_map(|index| self.parts.get(index).into_iter().flatten().chain([index]))
@@ -139,7 +146,7 @@ impl Planner for Advisor<'_> {
 
     fn time_is_up(&self) -> bool {
         db::check_for_interrupts();
-        Instant::now() > self.deadline
+        self.plans >= LEAST_PLANS && Instant::now() > self.deadline
     }
 
     fn enter(&mut self, stage: Stage) {
@@ -150,7 +157,8 @@ impl Planner for Advisor<'_> {
 /// Of the time limit, what may have passed when a stage ends.
 fn share_until(stage: Stage) -> f64 {
     match stage {
-        Stage::Probing => 0.6,
+        Stage::Proposing => 0.5,
+        Stage::Probing => 0.65,
         Stage::Choosing => 0.75,
         // All that is chosen is planned once more for all queries that it concerns.
         Stage::Improving | Stage::Dropping | Stage::Done => 1.0,

@@ -18,8 +18,8 @@ pub enum Origin<'a> {
     /// A table or a query that gives query, calls and mean_ms; the text is a query.
     Query(String),
     Texts(Vec<&'a str>),
-    /// A query that was made of the name of a table and its columns.
-    Condition(&'a str),
+    /// Queries that were made of the names of a table and its columns.
+    Conditions(Vec<String>),
 }
 
 impl Origin<'_> {
@@ -27,7 +27,7 @@ impl Origin<'_> {
         match self {
             Origin::Statements => Source::Statements,
             Origin::Query(_) => Source::Table,
-            Origin::Texts(_) | Origin::Condition(_) => Source::Texts,
+            Origin::Texts(_) | Origin::Conditions(_) => Source::Texts,
         }
     }
 }
@@ -38,10 +38,12 @@ pub enum Weight {
     Calls,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parameters {
     Sampled,
     Generic,
+    /// Of the only query.
+    Given(Vec<Value>),
 }
 
 /// What is printed of a query means the same wherever it is read.
@@ -100,20 +102,20 @@ pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
     let mut sourced = Sourced { queries: Vec::new(), not_planned: Vec::new(), left_out: 0, cut_off: false };
     let texts = texts(request, database);
     let single = texts.len() == 1 && request.origin.source() == Source::Texts;
-    for text in texts {
+    for (place, text) in texts.into_iter().enumerate() {
         db::check_for_interrupts();
-        if Instant::now() > until {
+        if place > 0 && Instant::now() > until {
             sourced.cut_off = true;
             break;
         }
         // Of a single query the caller wants to see the server's own error.
         let analyzed = match single {
-            true => Ok(analyze(&text, request.parameters, Query::analyze)),
-            false => guarded(|| analyze(&text, request.parameters, Query::analyze)).or_else(|first| {
+            true => Ok(analyze(&text, &request.parameters, Query::analyze)),
+            false => guarded(|| analyze(&text, &request.parameters, Query::analyze)).or_else(|first| {
                 match text.query_id.is_some() && UNKNOWN_TYPE.contains(&first.sqlstate.as_str()) {
                     // Another error than the first is not what is wrong with the text.
                     true => {
-                        guarded(|| analyze(&text, request.parameters, Query::analyze_with_integers)).map_err(|_| first)
+                        guarded(|| analyze(&text, &request.parameters, Query::analyze_with_integers)).map_err(|_| first)
                     }
                     false => Err(first),
                 }
@@ -182,7 +184,7 @@ fn planning_role(text: &Text, query: &Query) -> u32 {
     }
 }
 
-fn analyze(text: &Text, parameters: Parameters, how: fn(&str, &str) -> Query) -> Analyzed {
+fn analyze(text: &Text, parameters: &Parameters, how: fn(&str, &str) -> Query) -> Analyzed {
     if !db::may_become(text.role) {
         raise(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -193,12 +195,12 @@ fn analyze(text: &Text, parameters: Parameters, how: fn(&str, &str) -> Query) ->
     let planner = WhatIf::new();
     let query = as_role(text.role, &text.search_path, || how("query", &text.text));
     let role = planning_role(text, &query);
-    as_role(role, &text.search_path, || planner.check_permissions(&query));
-    // Planned too, but printed in a search_path in which names are qualified.
+    // Planned too, with a look at permissions, but printed in a search_path in which names are qualified.
     let shape = as_role(role, PRINTED_IN, || query.shape());
     let plan = |values: Bound| as_role(role, &text.search_path, || planner.plan(&query, values, &[], &[]));
     let sets = match parameters {
         Parameters::Sampled if query.parameters() > 0 => sample(role, &query, &shape),
+        Parameters::Given(values) => vec![values.clone()],
         _ => Vec::new(),
     };
     // How far a plan's rows are from those measured; without a measurement the first set is as good as any.
@@ -230,7 +232,7 @@ fn sample(role: u32, query: &Query, shape: &QueryShape) -> Vec<Vec<Value>> {
 fn texts(request: &Request, database: &Database) -> Vec<Text> {
     let caller = db::current_role();
     let of_caller = |text: String, calls: f64, mean_ms: Option<f64>| Text {
-        is_recorded: matches!(request.origin, Origin::Condition(_)),
+        is_recorded: matches!(request.origin, Origin::Conditions(_)),
         query_id: None,
         text,
         calls,
@@ -240,7 +242,7 @@ fn texts(request: &Request, database: &Database) -> Vec<Text> {
         search_path: request.search_path.to_owned(),
     };
     match &request.origin {
-        Origin::Condition(text) => vec![of_caller(text.to_string(), 1.0, None)],
+        Origin::Conditions(texts) => texts.iter().map(|text| of_caller(text.clone(), 1.0, None)).collect(),
         Origin::Texts(texts) => texts.iter().map(|text| of_caller(text.to_string(), 1.0, None)).collect(),
         Origin::Query(sql) => table(sql, request.search_path, request.max_queries)
             .into_iter()

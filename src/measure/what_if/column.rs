@@ -92,15 +92,51 @@ pub fn resembles(expression: *mut pg_sys::Node) -> Option<Resembles> {
             (*expression).type_ == NodeTag::T_FuncExpr
                 && functions.contains(&(*expression.cast::<pg_sys::FuncExpr>()).funcid.to_u32())
         };
-        let in_order = is_one_of(&IN_ORDER);
-        let one_to_one = in_order || is_one_of(&IN_NO_ORDER);
+        let alike = is_one_of(&IN_ORDER);
+        let one_to_one = alike || is_one_of(&IN_NO_ORDER);
+        let in_order = alike || keeps_order(expression);
         (same && attribute > 0).then_some(Resembles { attribute, one_to_one, in_order })
     }
 }
 
+/// A greater value of the column never makes a smaller one of the expression, but for hours that a time zone repeats.
+///
+/// SAFETY: an analyzed expression, or null.
+unsafe fn keeps_order(expression: *mut pg_sys::Node) -> bool {
+    const RISING: [u32; 12] = [
+        pg_sys::F_DATE_TRUNC_TEXT_TIMESTAMP,
+        pg_sys::F_DATE_TRUNC_TEXT_TIMESTAMPTZ,
+        pg_sys::F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT,
+        pg_sys::F_TIMEZONE_TEXT_TIMESTAMP,
+        pg_sys::F_TIMEZONE_TEXT_TIMESTAMPTZ,
+        pg_sys::F_TIMEZONE_INTERVAL_TIMESTAMP,
+        pg_sys::F_TIMEZONE_INTERVAL_TIMESTAMPTZ,
+        pg_sys::F_DATE_TIMESTAMP,
+        pg_sys::F_DATE_TIMESTAMPTZ,
+        pg_sys::F_TIMESTAMP_DATE,
+        pg_sys::F_FLOOR_NUMERIC,
+        pg_sys::F_FLOOR_FLOAT8,
+    ];
+    // SAFETY: nodes are cast after a look at their tags.
+    unsafe {
+        match (*expression).type_ {
+            NodeTag::T_Var => true,
+            NodeTag::T_FuncExpr => {
+                let call = &*expression.cast::<pg_sys::FuncExpr>();
+                let arguments = PgList::<pg_sys::Node>::from_pg(call.args);
+                let mut varying = arguments.iter_ptr().filter(|argument| (**argument).type_ != NodeTag::T_Const);
+                let one = varying.next().filter(|_| varying.next().is_none());
+                RISING.contains(&call.funcid.to_u32()) && one.is_some_and(|one| keeps_order(one))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A copy of the statistics of `attribute`, but for the values: what is known of an expression that is one to one with it. The
-/// correlation stays where the expression's values are in the column's order. Null where there are none.
-pub fn statistics_without_values(relation: Oid, attribute: i16, in_order: bool) -> pg_sys::HeapTuple {
+/// correlation stays where the expression's values are in the column's order, as that of the operator `less`. Null where there
+/// are none.
+pub fn statistics_without_values(relation: Oid, attribute: i16, in_order: bool, less: Oid) -> pg_sys::HeapTuple {
     // SAFETY: the tuple is released after it is copied; the copy is ours.
     unsafe {
         let tuple = statistics_tuple(relation, attribute, false);
@@ -110,15 +146,17 @@ pub fn statistics_without_values(relation: Oid, attribute: i16, in_order: bool) 
         let copy = pg_sys::heap_copytuple(tuple);
         pg_sys::ReleaseSysCache(tuple);
         let statistics = &mut *pg_sys::GETSTRUCT(copy).cast::<pg_sys::FormData_pg_statistic>();
-        let kinds = [
-            &mut statistics.stakind1,
-            &mut statistics.stakind2,
-            &mut statistics.stakind3,
-            &mut statistics.stakind4,
-            &mut statistics.stakind5,
+        let slots = [
+            (&mut statistics.stakind1, &mut statistics.staop1),
+            (&mut statistics.stakind2, &mut statistics.staop2),
+            (&mut statistics.stakind3, &mut statistics.staop3),
+            (&mut statistics.stakind4, &mut statistics.staop4),
+            (&mut statistics.stakind5, &mut statistics.staop5),
         ];
-        for kind in kinds {
-            if !in_order || *kind != pg_sys::STATISTIC_KIND_CORRELATION as i16 {
+        for (kind, operator) in slots {
+            if in_order && *kind == pg_sys::STATISTIC_KIND_CORRELATION as i16 {
+                *operator = less;
+            } else {
                 *kind = 0;
             }
         }

@@ -2,6 +2,7 @@
 
 use super::WhatIf;
 use super::column::{self, Resembles};
+use super::cost_cache::{self, QueryCosts};
 use super::part::Part;
 use super::vector_cost::{self, VectorParameters};
 use pgrx::pg_sys::{self, Oid};
@@ -9,6 +10,7 @@ use pgrx::{PgList, pg_guard};
 use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char};
 use std::ptr::{null, null_mut};
+use std::rc::Rc;
 
 /// What the planner is to see while it plans one query.
 pub struct Scope<'a> {
@@ -19,6 +21,10 @@ pub struct Scope<'a> {
     pub hidden: &'a [u32],
     /// Tells the query from those that functions run while they are evaluated for it: these may execute their plans.
     pub parameters: pg_sys::ParamListInfo,
+    /// Of the query, from the plans before.
+    costs: Rc<RefCell<QueryCosts>>,
+    /// The table or partition on which the cost of a btree is estimated.
+    estimated: Cell<Oid>,
     /// Keeps the names that EXPLAIN was given.
     names: RefCell<Vec<CString>>,
 }
@@ -29,8 +35,17 @@ impl<'a> Scope<'a> {
         created: &'a [usize],
         hidden: &'a [u32],
         parameters: pg_sys::ParamListInfo,
+        costs: Rc<RefCell<QueryCosts>>,
     ) -> Scope<'a> {
-        Scope { what_if, created, hidden, parameters, names: RefCell::default() }
+        Scope {
+            what_if,
+            created,
+            hidden,
+            parameters,
+            costs,
+            estimated: Cell::new(pg_sys::InvalidOid),
+            names: RefCell::default(),
+        }
     }
 
     /// Runs `body` with the scope in force. It ends with `body`, however that ends.
@@ -45,6 +60,18 @@ impl<'a> Scope<'a> {
         body()
     }
 }
+
+/// An access method's amcostestimate.
+pub type Estimator = unsafe extern "C-unwind" fn(
+    *mut pg_sys::PlannerInfo,
+    *mut pg_sys::IndexPath,
+    f64,
+    *mut pg_sys::Cost,
+    *mut pg_sys::Cost,
+    *mut pg_sys::Selectivity,
+    *mut f64,
+    *mut f64,
+);
 
 thread_local! {
     static ACTIVE: Cell<*const Scope<'static>> = const { Cell::new(null()) };
@@ -159,6 +186,7 @@ unsafe fn index_info(index: &super::Index, part: &Part, info: *mut pg_sys::RelOp
         (*added).amcanparallel = routine.amcanparallel;
         (*added).amcanmarkpos = routine.ammarkpos.is_some() && routine.amrestrpos.is_some();
         (*added).amcostestimate = match definition.method_name.as_str() {
+            "btree" => Some(cost_cache::btree),
             "hnsw" => Some(vector_cost::hnsw),
             "ivfflat" => Some(vector_cost::ivfflat),
             _ => routine.amcostestimate,
@@ -266,18 +294,25 @@ unsafe extern "C-unwind" fn index_statistics(
             if !index.definition.predicate.is_null() || index.definition.method_name == "brin" {
                 return false;
             }
-            let Some(Resembles { attribute, one_to_one: true, in_order }) =
-                index.definition.columns[column as usize - 1].resembles
-            else {
+            let definition = &index.definition.columns[column as usize - 1];
+            let Some(Resembles { attribute, one_to_one, in_order }) = definition.resembles else { return false };
+            // The cost estimate of btrees names no relation, and wants the correlation alone.
+            if !one_to_one && (!in_order || !(*variable).rel.is_null()) {
                 return false;
-            };
-            // The cost estimate of btrees names no relation.
+            }
+            let less = pg_sys::get_opfamily_member(
+                definition.family,
+                definition.class_type,
+                definition.class_type,
+                pg_sys::BTLessStrategyNumber as i16,
+            );
             let relation = match (*variable).rel.as_ref() {
                 Some(info) => (**(*root).simple_rte_array.add(info.relid as usize)).relid,
-                None => index.definition.table,
+                None => scope.estimated.get(),
             };
             let Some(part) = scope.what_if.part(index, relation) else { return false };
-            (*variable).statsTuple = column::statistics_without_values(relation, part.number(attribute), in_order);
+            (*variable).statsTuple =
+                column::statistics_without_values(relation, part.number(attribute), in_order, less);
             (*variable).freefunc = Some(free_tuple);
             (*variable).acl_ok = false;
             return !(*variable).statsTuple.is_null();
@@ -301,4 +336,16 @@ pub fn vector_parameters(oid: Oid) -> VectorParameters {
     // SAFETY: a scope is in force only while `Scope::run` holds it.
     let scope = unsafe { ACTIVE.get().as_ref() }.expect("costs of hypothetical indexes are asked within a scope");
     scope.what_if.vector_parameters(oid).expect("the index is of the scope")
+}
+
+/// What is known of the query's costs, and the own estimator of the method of a hypothetical index on `relation`.
+pub fn costs_of(oid: Oid, relation: Oid) -> (Rc<RefCell<QueryCosts>>, Estimator) {
+    // SAFETY: a scope is in force only while `Scope::run` holds it; the method's routine lives as long as its definition.
+    unsafe {
+        let scope = ACTIVE.get().as_ref().expect("costs of hypothetical indexes are asked within a scope");
+        let number = scope.what_if.number_of(oid).expect("the index is of the scope");
+        let routine = &*scope.what_if.index(number).definition.routine;
+        scope.estimated.set(relation);
+        (scope.costs.clone(), routine.amcostestimate.expect("every access method has one"))
+    }
 }

@@ -4,6 +4,7 @@
 //! it plans a query of that call: no catalog row, no lock above ACCESS SHARE, nothing that could outlive an error.
 
 mod column;
+mod cost_cache;
 mod definition;
 mod hook;
 mod part;
@@ -19,6 +20,7 @@ use crate::db::{self, Arena};
 use crate::measure::query::owners;
 use crate::measure::server;
 use crate::units::Bytes;
+use cost_cache::CostCache;
 use definition::Definition;
 use part::{Part, Relation};
 use pgrx::pg_sys::{self, Oid};
@@ -86,6 +88,7 @@ pub struct WhatIf {
     /// What was read of tables and partitions, by OID.
     relations: RefCell<HashMap<Oid, Rc<Relation>>>,
     next_oid: u32,
+    costs: RefCell<CostCache>,
     /// Where lists and expressions of the definitions live. Dropped last.
     arena: Arena,
 }
@@ -129,7 +132,13 @@ impl Index {
 
 impl WhatIf {
     pub fn new() -> WhatIf {
-        WhatIf { indexes: Vec::new(), relations: RefCell::default(), next_oid: u32::MAX, arena: Arena::new() }
+        WhatIf {
+            indexes: Vec::new(),
+            relations: RefCell::default(),
+            next_oid: u32::MAX,
+            costs: RefCell::default(),
+            arena: Arena::new(),
+        }
     }
 
     /// Takes the index that `statement`, a CREATE INDEX, would make; its number. Raises what CREATE INDEX would raise.

@@ -40,18 +40,6 @@ impl WhatIf {
         }
     }
 
-    /// Raises an error when the role in force may not read what the query reads: costs tell of the values.
-    pub fn check_permissions(&self, query: &Query) {
-        // SAFETY: the plan is looked at before its memory goes.
-        unsafe {
-            self.with_plan(query, Bound::GENERIC, &[], &[], |planned, _, _| {
-                if let Some(statement) = planned.as_ref() {
-                    pg_sys::ExecCheckPermissions(statement.rtable, statement.permInfos, true);
-                }
-            })
-        }
-    }
-
     /// As `plan`, and checks that the caller may read what the query reads, as EXPLAIN does.
     pub fn explain(&self, query: &Query, values: Bound, created: &[usize], hidden: &[u32]) -> Explained {
         // SAFETY: the plan is read and printed before its memory goes.
@@ -60,12 +48,23 @@ impl WhatIf {
                 None => Explained { planned: Planned::default(), text: String::new(), json: "[]".to_string() },
                 Some(statement) => scope.run(|| {
                     pg_sys::ExecCheckPermissions(statement.rtable, statement.permInfos, true);
-                    let print = |format| print(planned, query.text(), parameters, format);
-                    Explained {
-                        text: print(pg_sys::ExplainFormat::EXPLAIN_FORMAT_TEXT),
-                        json: print(pg_sys::ExplainFormat::EXPLAIN_FORMAT_JSON),
-                        planned: self.read(statement),
-                    }
+                    let print = |style| print(planned, query.text(), parameters, style);
+                    Explained { text: print(Style::Text), json: print(Style::Json), planned: self.read(statement) }
+                }),
+            })
+        }
+    }
+
+    /// The plan as EXPLAIN (VERBOSE, SETTINGS, FORMAT JSON) prints it, for a caller who may read what it reads. None: it reads
+    /// nothing.
+    pub fn explain_verbosely(&self, query: &Query, values: Bound) -> Option<String> {
+        // SAFETY: the plan is printed before its memory goes.
+        unsafe {
+            self.with_plan(query, values, &[], &[], |planned, parameters, scope| match planned.as_ref() {
+                None => None,
+                Some(statement) => scope.run(|| {
+                    pg_sys::ExecCheckPermissions(statement.rtable, statement.permInfos, true);
+                    Some(print(planned, query.text(), parameters, Style::VerboseJson))
                 }),
             })
         }
@@ -80,18 +79,22 @@ impl WhatIf {
         hidden: &[u32],
         body: impl FnOnce(*mut pg_sys::PlannedStmt, pg_sys::ParamListInfo, &Scope) -> T,
     ) -> T {
+        let planned_as = (query.number(), values.address(), hidden.to_vec());
         // SAFETY: all that planning allocates is in the context, which outlives `body`. The planner gets a tree of its own.
         unsafe {
             Arena::new().enter(|| {
                 let parameters = values.list(query);
                 // A list of its own, be it empty, is what the scope knows the query by.
                 let parameters = if parameters.is_null() { pg_sys::makeParamList(0) } else { parameters };
-                let scope = Scope::new(self, created, hidden, parameters);
+                let costs = self.costs.borrow_mut().of(planned_as);
+                let known = costs.borrow().len();
+                let scope = Scope::new(self, created, hidden, parameters, costs.clone());
                 let planned = query.tree().map_or(null_mut(), |tree| {
                     scope.run(|| {
                         pg_sys::standard_planner(tree, query.text().as_ptr(), query.cursor_options(), parameters)
                     })
                 });
+                self.costs.borrow_mut().grew_by(costs.borrow().len() - known);
                 body(planned, parameters, &scope)
             })
         }
@@ -161,12 +164,19 @@ unsafe fn indexes_used(plan: *mut pg_sys::Plan, used: &mut Vec<Oid>) {
     }
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Style {
+    Text,
+    Json,
+    VerboseJson,
+}
+
 /// The plan as EXPLAIN prints it, without the executor hooks of others.
 unsafe fn print(
     planned: *mut pg_sys::PlannedStmt,
     text: &CStr,
     parameters: pg_sys::ParamListInfo,
-    format: pg_sys::ExplainFormat::Type,
+    style: Style,
 ) -> String {
     // SAFETY: the executor is started for EXPLAIN only, which opens no index, and ended again; all is in the plan's context.
     unsafe {
@@ -183,14 +193,19 @@ unsafe fn print(
         let flags = pg_sys::EXEC_FLAG_EXPLAIN_ONLY | pg_sys::EXEC_FLAG_EXPLAIN_GENERIC;
         pg_sys::standard_ExecutorStart(descriptor, flags as i32);
         let state = pg_sys::NewExplainState();
-        (*state).format = format;
+        (*state).format = match style {
+            Style::Text => pg_sys::ExplainFormat::EXPLAIN_FORMAT_TEXT,
+            Style::Json | Style::VerboseJson => pg_sys::ExplainFormat::EXPLAIN_FORMAT_JSON,
+        };
         (*state).costs = true;
+        (*state).verbose = style == Style::VerboseJson;
+        (*state).settings = style == Style::VerboseJson;
         pg_sys::ExplainBeginOutput(state);
-        if format == pg_sys::ExplainFormat::EXPLAIN_FORMAT_JSON {
+        if style != Style::Text {
             pg_sys::ExplainOpenGroup(c"Query".as_ptr(), null_mut(), true, state);
         }
         pg_sys::ExplainPrintPlan(state, descriptor);
-        if format == pg_sys::ExplainFormat::EXPLAIN_FORMAT_JSON {
+        if style != Style::Text {
             pg_sys::ExplainCloseGroup(c"Query".as_ptr(), null_mut(), true, state);
         }
         pg_sys::ExplainEndOutput(state);
