@@ -14,36 +14,54 @@ mod parameters;
 mod patterns;
 mod reading;
 mod shape;
+mod statement;
+mod tree;
 mod ways;
+mod whole;
 
 pub use owners::owners;
 pub use parameters::representative;
 pub use shape::install_hook;
+pub use statement::statement;
+pub use whole::Whole;
 
 use super::server;
 use crate::db::{self, Arena, raise};
+use crate::facts::Statement;
 use crate::facts::query::{QueryShape, Write};
+use crate::facts::statement_tree::Source;
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::{PgList, PgSqlErrorCode};
 use reading::{RawWrite, reading_part};
 use regex_lite::Regex;
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
+use tree::Raw;
 
 const MOST_PARAMETERS: i32 = 65535;
 
 /// One SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES, ready to be planned. It holds ACCESS SHARE on its tables until the
 /// transaction ends.
 pub struct Query {
+    /// No other query of this backend has it.
+    number: u64,
     /// The reading part, analyzed and rewritten; None when there is none.
     tree: Option<*mut pg_sys::Query>,
     text: CString,
+    /// The reading part, analyzed and not rewritten.
+    analyzed: Option<*mut pg_sys::Query>,
+    raw: Raw,
     /// Of `$1` and so on.
     parameter_types: Vec<pg_sys::Oid>,
     write: Option<Write>,
     /// Where `tree` and the values bound to it live.
     arena: Arena,
+}
+
+thread_local! {
+    static NUMBERS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The value of a parameter, printed.
@@ -91,7 +109,9 @@ impl Query {
     }
 
     fn analyze_with(argument: &str, text: &str, integers: bool) -> Query {
-        let text = typed_parameters(text);
+        let typed = typed_parameters(text);
+        // What the parser takes as it is has such words in its constants and comments.
+        let text = if typed != text && parses(text) { text.to_string() } else { typed };
         let Ok(text) = CString::new(text) else {
             raise(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -99,7 +119,17 @@ impl Query {
                 "SQL text has none.",
             )
         };
-        let mut query = Query { tree: None, text, parameter_types: Vec::new(), write: None, arena: Arena::new() };
+        let number = NUMBERS.replace(NUMBERS.get() + 1);
+        let mut query = Query {
+            number,
+            tree: None,
+            analyzed: None,
+            raw: Raw::default(),
+            text,
+            parameter_types: Vec::new(),
+            write: None,
+            arena: Arena::new(),
+        };
         // SAFETY: what the parser allocates goes with the arena; the finished tree is copied out of it first.
         Arena::new().enter(|| unsafe { query.read(argument, integers) });
         query
@@ -109,6 +139,14 @@ impl Query {
         // SAFETY: the trees are the server's own, in the current memory context; the copy is in `self.arena`.
         unsafe {
             let statement = only_statement(argument, &self.text);
+            self.raw = Raw::of((*statement).stmt);
+            if self.raw.parameters > MOST_PARAMETERS {
+                raise(
+                    PgSqlErrorCode::ERRCODE_TOO_MANY_ARGUMENTS,
+                    format!("argument {argument} has {} parameters", self.raw.parameters),
+                    format!("The protocol allows {MOST_PARAMETERS}."),
+                )
+            }
             let (select, write) = reading_part((*statement).stmt);
             self.write = write.and_then(|write| resolve(&write));
             let Some(select) = select else { return };
@@ -127,25 +165,33 @@ impl Query {
             server::setup_parse_variable_parameters(state, &raw mut types, &raw mut number);
             let analyzed = pg_sys::transformTopLevelStmt(state, statement);
             server::check_variable_parameters(state, analyzed);
-            if number > MOST_PARAMETERS {
-                raise(
-                    PgSqlErrorCode::ERRCODE_TOO_MANY_ARGUMENTS,
-                    format!("argument {argument} has {number} parameters"),
-                    format!("The protocol allows {MOST_PARAMETERS}."),
-                )
-            }
             self.parameter_types = (0..number as usize).map(|position| *types.add(position)).collect();
             pg_sys::free_parsestate(state);
+            let copy = |query: *mut pg_sys::Query| self.arena.enter(|| pg_sys::copyObjectImpl(query.cast()).cast());
+            self.analyzed = Some(copy(analyzed));
             let rewritten = PgList::<pg_sys::Query>::from_pg(pg_sys::pg_rewrite_query(analyzed));
             let tree = rewritten.get_ptr(0).expect("a SELECT is rewritten to one");
-            self.tree = Some(self.arena.enter(|| pg_sys::copyObjectImpl(tree.cast()).cast()));
+            self.tree = Some(copy(tree));
         }
     }
 
+    /// Raises an error when the role in force may not read what the query reads.
     pub fn shape(&self) -> QueryShape {
         // SAFETY: the tree is analyzed and rewritten, and a SELECT.
         let shape = self.tree.map(|tree| unsafe { shape::shape(tree) }).unwrap_or_default();
         QueryShape { write: self.write.clone(), ..shape }
+    }
+
+    /// The statement as plain data, views not expanded.
+    pub fn statement(&self) -> Statement {
+        let text = self.text.to_string_lossy().into_owned();
+        // SAFETY: the tree is of this text, analyzed, and a SELECT. What is printed goes with an arena of its own.
+        let query = self.analyzed.map(|tree| Arena::new().enter(|| unsafe { tree::select(tree, &self.raw, &text) }));
+        let write = self.raw.writing_statement.map(|writing| match &self.write {
+            Some(write) => writing.resolved(write.table, write.columns.clone()),
+            None => writing.resolved(0, Vec::new()),
+        });
+        Statement { text, source: Source::Analyzed, query, write }
     }
 
     /// Roles other than superusers whose code planning the query may run: see `owners`.
@@ -155,12 +201,21 @@ impl Query {
         owners.into_iter().filter(|owner| !db::is_superuser(*owner)).collect()
     }
 
+    pub fn writes(&self) -> bool {
+        self.write.is_some()
+    }
+
     pub fn text(&self) -> &CStr {
         &self.text
     }
 
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Those of the whole statement.
     pub fn parameters(&self) -> usize {
-        self.parameter_types.len()
+        self.parameter_types.len().max(self.raw.parameters as usize)
     }
 
     fn address(&self) -> *const pg_sys::Query {
@@ -207,6 +262,11 @@ impl Query {
 }
 
 impl Bound {
+    /// Of the values of a query each its own.
+    pub(super) fn address(self) -> usize {
+        self.list as usize
+    }
+
     /// Panics when they are of another query, which may be gone.
     pub(super) fn list(self, query: &Query) -> pg_sys::ParamListInfo {
         assert!(self.list.is_null() || self.tree == query.address(), "values of another query");
@@ -262,6 +322,13 @@ unsafe fn only_statement(argument: &str, text: &CStr) -> *mut pg_sys::RawStmt {
 unsafe fn into(select: *mut pg_sys::SelectStmt) -> bool {
     // SAFETY: arms of a set operation are SelectStmts.
     unsafe { !select.is_null() && (!(*select).intoClause.is_null() || into((*select).larg)) }
+}
+
+fn parses(text: &str) -> bool {
+    let Ok(text) = CString::new(text) else { return false };
+    // SAFETY: a C string; the trees go with the arena.
+    let parse = || unsafe { pg_sys::raw_parser(text.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT) };
+    db::guarded(|| Arena::new().enter(parse)).is_ok()
 }
 
 /// None: there is no such table, which the analysis will say.

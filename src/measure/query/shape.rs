@@ -17,6 +17,8 @@ use pgrx::{PgList, pg_guard};
 use std::cell::Cell;
 use std::ptr::null_mut;
 
+/// Raises an error when the role in force may not read what the query reads: costs tell of the values.
+///
 /// SAFETY: `query` is an analyzed and rewritten SELECT whose tables are locked; it stays as it is.
 pub unsafe fn shape(query: *mut pg_sys::Query) -> QueryShape {
     // SAFETY: the planner gets a copy; all that it allocates goes with the arena, after the last look at it.
@@ -70,7 +72,10 @@ impl Look {
         }
         let _restore = Restore(ACTIVE.replace(self));
         // SAFETY: what is active is restored, however planning ends. An error passes as a panic.
-        unsafe { pg_sys::standard_planner(query, c"".as_ptr(), 0, self.parameters) };
+        unsafe {
+            let planned = &*pg_sys::standard_planner(query, c"".as_ptr(), 0, self.parameters);
+            pg_sys::ExecCheckPermissions(planned.rtable, planned.permInfos, true);
+        }
     }
 
     unsafe fn add(&mut self, relation: &Relation, entry: &RangeTblEntry) {
