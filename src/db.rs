@@ -89,6 +89,16 @@ pub struct Caught {
 /// Runs `body` in a subtransaction of its own: whatever fails in there, SQL error or panic, is undone and returned.
 /// A cancelled query and a terminated session are never caught.
 pub fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
+    in_subtransaction(body, true).map_err(|error| caught(error, false))
+}
+
+/// As `guarded`, and undoes what `body` has done in any case. Where `stopped` says so, a cancel is our own, and returned.
+pub fn undone<T>(body: impl FnOnce() -> T, stopped: impl FnOnce() -> bool) -> Result<T, Caught> {
+    in_subtransaction(body, false).map_err(|error| caught(error, stopped()))
+}
+
+#[allow(clippy::result_large_err, reason = "the error is pgrx's own")]
+fn in_subtransaction<T>(body: impl FnOnce() -> T, keep: bool) -> Result<T, CaughtError> {
     let body = AssertUnwindSafe(body);
     // SAFETY: the calls pair up as in PL/pgSQL's exception blocks: the subtransaction that is begun here ends on both
     // paths, and memory context and resource owner are what they were before.
@@ -97,16 +107,15 @@ pub fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
         let owner = pg_sys::CurrentResourceOwner;
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
-        #[allow(clippy::result_large_err, reason = "the error is pgrx's own")]
         let outcome = PgTryBuilder::new(|| Ok({ body }.0())).catch_others(Err).catch_rust_panic(Err).execute();
         pg_sys::MemoryContextSwitchTo(context);
         match outcome {
-            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
-            Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+            Ok(_) if keep => pg_sys::ReleaseCurrentSubTransaction(),
+            _ => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
         }
         pg_sys::MemoryContextSwitchTo(context);
         pg_sys::CurrentResourceOwner = owner;
-        outcome.map_err(caught)
+        outcome
     }
 }
 
@@ -124,19 +133,31 @@ pub fn guarded_twice<T>(body: impl Fn() -> T) -> Result<T, Caught> {
 
 /// Runs `body` with another search_path. An error must be caught by `guarded` or end the transaction: they restore what was.
 pub fn with_search_path<T>(search_path: &CStr, body: impl FnOnce() -> T) -> T {
-    // SAFETY: the calls pair up as for a function with a SET clause.
+    with_settings(&[(c"search_path", search_path)], body)
+}
+
+/// How values printed into findings mean the same wherever they are pasted, and that large queries which are run once are not
+/// compiled: what the other functions have set for them (sql/function_settings.sql).
+pub const PRINTING: [(&CStr, &CStr); 4] =
+    [(c"jit", c"off"), (c"datestyle", c"ISO"), (c"intervalstyle", c"postgres"), (c"extra_float_digits", c"3")];
+
+/// Runs `body` with other settings, which the caller may set. Errors: as for `with_search_path`.
+pub fn with_settings<T>(settings: &[(&CStr, &CStr)], body: impl FnOnce() -> T) -> T {
+    // SAFETY: the calls pair up as for a function with SET clauses.
     unsafe {
         let level = pg_sys::NewGUCNestLevel();
-        pg_sys::set_config_option(
-            c"search_path".as_ptr(),
-            search_path.as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
+        for (name, value) in settings {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
         let result = body();
         pg_sys::AtEOXact_GUC(false, level);
         result
@@ -217,7 +238,8 @@ impl Drop for Arena {
     }
 }
 
-fn caught(error: CaughtError) -> Caught {
+/// `stopped`: a cancel is our own.
+fn caught(error: CaughtError, stopped: bool) -> Caught {
     let report = match &error {
         CaughtError::PostgresError(report)
         | CaughtError::ErrorReport(report)
@@ -226,7 +248,7 @@ fn caught(error: CaughtError) -> Caught {
     let code = report.sql_error_code();
     // Anyone can RAISE with these codes; the server's own come from where it looks at interrupts.
     let ends = matches!(code, PgSqlErrorCode::ERRCODE_QUERY_CANCELED | PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN);
-    if ends && report.function_name() == Some("ProcessInterrupts") {
+    if ends && report.function_name() == Some("ProcessInterrupts") && !stopped {
         error.rethrow();
     }
     Caught { sqlstate: sqlstate(code), message: report.message().to_string() }
@@ -242,6 +264,12 @@ pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<S
     let report = pgrx::pg_sys::panic::ErrorReport::new(code, message.into(), "pg_dbre").set_hint(hint);
     report.report(PgLogLevel::ERROR);
     unreachable!("an ERROR does not return")
+}
+
+/// As `raise`, with a SQLSTATE that was caught.
+pub fn raise_sqlstate(sqlstate: &str, message: impl Into<String>, hint: impl Into<String>) -> ! {
+    let packed = sqlstate.bytes().rev().fold(0, |packed, byte| (packed << 6) | i32::from((byte - b'0') & 0x3F));
+    raise(PgSqlErrorCode::from(packed), message, hint)
 }
 
 pub fn check_for_interrupts() {

@@ -18,6 +18,8 @@ select
         else folder.path || c.relfilenode
     end,
     i.inhparent,
+    -- 0: an expression
+    k.partattrs::pg_catalog.int2[],
     p.oid is not null,
     c.relkind = 'p' and exists (
         select from pg_catalog.pg_inherits part
@@ -31,6 +33,7 @@ select
             and not (c.relrowsecurity and pg_catalog.row_security_active(c.oid))
     end,
     l.relation is not null,
+    c.relrowsecurity,
     pg_catalog.pg_stat_get_numscans(c.oid),
     pg_catalog.pg_stat_get_tuples_returned(c.oid),
     pg_catalog.pg_stat_get_tuples_inserted(c.oid),
@@ -41,6 +44,7 @@ from folder
 cross join pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join pg_catalog.pg_inherits i on c.relispartition and i.inhrelid = c.oid
+left join pg_catalog.pg_partitioned_table k on k.partrelid = c.oid
 -- published, so that updates and deletes need a replica identity
 left join (
     select pr.prrelid as oid

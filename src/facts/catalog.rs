@@ -29,6 +29,8 @@ pub struct Catalog {
 
 #[derive(Debug)]
 pub struct OperatorClass {
+    /// Raw, without its schema.
+    pub name: Box<str>,
     pub family: u32,
     pub default: bool,
 }
@@ -44,7 +46,7 @@ impl Catalog {
             foreign_keys_to: FnvHashMap::default(),
             types: tables::read_types().collect(),
             classes: db::read(include_str!("../../sql/facts/opclasses.sql"), &[], |row| {
-                (oid(row), OperatorClass { family: oid(row), default: row.take() })
+                (oid(row), OperatorClass { name: row.take::<String>().into(), family: oid(row), default: row.take() })
             })
             .into_iter()
             .collect(),

@@ -3,16 +3,21 @@
 mod catalog;
 mod column_statistics;
 mod database;
+mod dynamic_functions;
+mod explained;
 mod files;
 mod foreign_keys;
 mod index_advice;
 mod indexes;
 mod names;
+pub mod plan;
+mod planned_tables;
 mod predicate;
 pub mod query;
 mod relation_names;
 mod settings;
 mod statement;
+pub mod statement_tree;
 mod statements;
 mod tables;
 mod workload;
@@ -20,14 +25,21 @@ mod workload;
 pub use catalog::{Catalog, same_columns};
 pub use column_statistics::{ColumnStatistics, Statistics};
 pub use database::Database;
+pub use dynamic_functions::DynamicFunction;
+pub use explained::{
+    Explained, ExtendedStatistics, Function, ParameterOrigin, PlanOrigin, PlannedColumn, PlannedTable, Policy, Sample,
+    Trial, Volatility,
+};
 pub use foreign_keys::ForeignKey;
 pub use index_advice::{AdvisedQuery, IndexAdvice, NotPlanned, Source, rounded, shortened};
 pub use indexes::{Index, index_definitions};
 pub use names::{Name, QualifiedName};
+pub use planned_tables::{planned_functions, planned_tables, planner_settings};
 pub use relation_names::{Namer, RelationNames};
 pub use settings::{RuleSetting, rule_settings, suppressed};
 #[cfg(any(test, feature = "pg_test"))]
 pub use statement::{TableNames, filters};
+pub use statement_tree::Statement;
 pub use statements::{statements, statements_days};
 pub use tables::{Column, Table, TableKind};
 pub use workload::Workload;
@@ -43,7 +55,10 @@ pub struct Facts {
     column_statistics: Option<Result<ColumnStatistics, Caught>>,
     relation_names: Option<Result<RelationNames, Caught>>,
     workload: Option<Result<Workload, Caught>>,
+    dynamic_functions: Option<Result<Vec<DynamicFunction>, Caught>>,
     index_advice: Option<IndexAdvice>,
+    explained: Option<Explained>,
+    statement: Option<Statement>,
 }
 
 impl Facts {
@@ -63,7 +78,11 @@ impl Facts {
             column_statistics: needed(Need::ColumnStatistics).then(|| guarded_twice(ColumnStatistics::read)),
             relation_names: needed(Need::RelationNames).then(|| guarded_twice(RelationNames::read)),
             workload,
+            dynamic_functions: needed(Need::DynamicFunctions)
+                .then(|| guarded_twice(|| dynamic_functions::read(schemas))),
             index_advice: None,
+            explained: None,
+            statement: None,
             database,
         }
     }
@@ -84,6 +103,10 @@ impl Facts {
         available(&self.workload, Need::Workload)
     }
 
+    pub fn dynamic_functions(&self) -> &[DynamicFunction] {
+        available(&self.dynamic_functions, Need::DynamicFunctions).as_slice()
+    }
+
     pub fn index_advice(&self) -> &IndexAdvice {
         self.index_advice.as_ref().expect("advice is asked for before it is judged")
     }
@@ -93,6 +116,23 @@ impl Facts {
         self.index_advice = Some(search(&self.database, self.catalog()));
     }
 
+    pub fn explained(&self) -> &Explained {
+        self.explained.as_ref().expect("a plan is made before it is judged")
+    }
+
+    /// Adds a plan, with what is known and was tried.
+    pub fn explain(&mut self, explained: Explained) {
+        self.explained = Some(explained);
+    }
+
+    pub fn statement(&self) -> &Statement {
+        self.statement.as_ref().expect("a statement is given before it is judged")
+    }
+
+    pub fn set_statement(&mut self, statement: Statement) {
+        self.statement = Some(statement);
+    }
+
     /// Why a need could not be read, if so.
     pub fn failure(&self, need: Need) -> Option<&Caught> {
         match need {
@@ -100,7 +140,8 @@ impl Facts {
             Need::ColumnStatistics => self.column_statistics.as_ref()?.as_ref().err(),
             Need::RelationNames => self.relation_names.as_ref()?.as_ref().err(),
             Need::Workload => self.workload.as_ref()?.as_ref().err(),
-            Need::IndexAdvice => None,
+            Need::IndexAdvice | Need::Statement | Need::Plan => None,
+            Need::DynamicFunctions => self.dynamic_functions.as_ref()?.as_ref().err(),
         }
     }
 

@@ -20,6 +20,8 @@ pub struct Table {
     pub file: File,
     /// The partitioned table that this is a partition of.
     pub parent: Option<u32>,
+    /// Attribute numbers of the partition key, 0 for an expression; empty: it is not partitioned.
+    pub partition_key: Vec<i16>,
     /// In a publication of updates or deletes.
     pub published: bool,
     /// Foreign tables are among the partitions: an index built on the parent alone never becomes valid.
@@ -28,6 +30,7 @@ pub struct Table {
     pub judged: bool,
     /// The caller may read the planner statistics.
     pub readable: bool,
+    pub row_security: bool,
     pub statistics: TableStatistics,
     pub columns: Vec<Column>,
     pub indexes: Vec<Index>,
@@ -158,8 +161,9 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Table, bool)> {
         let pages = row.take();
         let file = files::main_fork(row.take_option(), pages);
         let parent = row.take_option::<Oid>().map(Oid::to_u32);
+        let partition_key = row.take_option().unwrap_or_default();
         let (published, foreign_partitions) = (row.take(), row.take());
-        let (judged, readable, locked) = (row.take(), row.take(), row.take());
+        let (judged, readable, locked, row_security) = (row.take(), row.take(), row.take(), row.take());
         let mut count = || Count(row.take::<i64>() as u64);
         let statistics = TableStatistics {
             sequential_scans: count(),
@@ -179,10 +183,12 @@ pub(super) fn read(schemas: Option<&[String]>) -> Vec<(Table, bool)> {
             pages_when_counted: pages,
             file,
             parent,
+            partition_key,
             published,
             foreign_partitions,
             judged,
             readable,
+            row_security,
             statistics,
             columns: Vec::new(),
             indexes: Vec::new(),

@@ -1,5 +1,6 @@
 //! What must be tried rather than read: queries analyzed and planned by the server itself, with indexes that do not exist.
 
+pub mod explain;
 pub mod index_advice;
 pub mod query;
 mod server;

@@ -1,7 +1,7 @@
 //! Functions of the server that pgrx does not bind.
 
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
-use pgrx::pg_sys::{IndexStmt, LOCKMODE, List, Oid, ParseState, Query};
+use pgrx::pg_sys::{IndexStmt, LOCKMODE, List, Oid, ParseState, Query, TimestampTz};
 use std::ffi::{c_char, c_int};
 
 /// Declares C functions; errors that they raise unwind as those of pgrx's own bindings do.
@@ -28,10 +28,20 @@ server! {
     fn check_variable_parameters(state: *mut ParseState, query: *mut Query);
     /// parser/parse_utilcmd.h
     fn transformIndexStmt(relation: Oid, statement: *mut IndexStmt, text: *const c_char) -> *mut IndexStmt;
+    /// catalog/pg_inherits.h
+    fn has_subclass(relation: Oid) -> bool;
     /// utils/pg_locale.h
     fn lc_collate_is_c(collation: Oid) -> bool;
     /// catalog/partition.h
     fn get_partition_ancestors(relation: Oid) -> *mut List;
     /// catalog/pg_inherits.h
     fn find_all_inheritors(parent: Oid, lock: LOCKMODE, parents: *mut *mut List) -> *mut List;
+    /// utils/timeout.h; the id of the new timeout.
+    fn RegisterTimeout(id: c_int, handler: Option<unsafe extern "C-unwind" fn()>) -> c_int;
+    /// utils/timeout.h
+    fn enable_timeout_every(id: c_int, at: TimestampTz, milliseconds: c_int);
+    /// utils/timeout.h
+    fn disable_timeout(id: c_int, keep_indicator: bool);
+    /// utils/timeout.h
+    fn get_timeout_active(id: c_int) -> bool;
 }
