@@ -220,11 +220,7 @@ fn finding(facts: &Facts, options: &Options, namer: &mut Namer, missing: &Missin
     let child = catalog.table(keys[0].child);
     let index_bytes = index_size::estimate(catalog, facts.column_statistics(), child, numbers);
     let solution = match (unfinished, wider) {
-        (Some(index), _) => {
-            let name = child.index_name(index);
-            let cause = format!(" {name} would serve, but is invalid: invalid_index says what to do.");
-            Solution::elsewhere(cause)
-        }
+        (Some(index), _) => Solution::unfinished(child, index),
         (None, Some(wider)) => {
             let columns = child.columns_of(&wider.keys[0].child_columns);
             let cause =
@@ -268,13 +264,26 @@ fn finding(facts: &Facts, options: &Options, namer: &mut Namer, missing: &Missin
 }
 
 /// How the key comes by its index.
-struct Solution {
-    cause: String,
-    fix_sql: Option<String>,
-    app_fix: Option<String>,
-    risk: String,
-    rollback: Rollback,
-    verify_sql: Option<String>,
+pub struct Solution {
+    pub cause: String,
+    pub fix_sql: Option<String>,
+    pub app_fix: Option<String>,
+    pub risk: String,
+    pub rollback: Rollback,
+    pub verify_sql: Option<String>,
+}
+
+/// For a key without an index. None: no index of the child could serve it.
+pub fn solution(catalog: &Catalog, namer: &mut Namer, key: &ForeignKey) -> Option<Solution> {
+    if !catalog.can_be_covered(key) {
+        return None;
+    }
+    let missing = Missing::of(catalog, vec![key]);
+    let child = catalog.table(key.child);
+    Some(match missing.unfinished {
+        Some(index) => Solution::unfinished(child, index),
+        None => Solution::create(catalog, namer, child, &missing.columns),
+    })
 }
 
 impl Solution {
@@ -294,6 +303,11 @@ impl Solution {
             rollback: Rollback::Sql(creation.rollback_sql),
             verify_sql: Some(creation.verify_sql),
         }
+    }
+
+    fn unfinished(child: &Table, index: &Index) -> Solution {
+        let name = child.index_name(index);
+        Solution::elsewhere(format!(" {name} would serve, but is invalid: invalid_index says what to do."))
     }
 
     /// Something else in the same report gives it one.

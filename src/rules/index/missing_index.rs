@@ -133,6 +133,37 @@ pub fn creation(facts: &Facts, namer: &mut Namer, table: &Table, step: &Step) ->
     new.creation(catalog, namer, table, |_, _| false)
 }
 
+/// The finding of another rule, with what the step would do about it.
+pub fn fixing(facts: &Facts, place: usize, other: Finding) -> Finding {
+    let (advice, catalog) = (facts.index_advice(), facts.catalog());
+    let mut namer = facts.relation_names().namer();
+    let mut last = None;
+    for step in &advice.selection.steps[..=place] {
+        // Each takes its name in turn, so that it has the same one in all findings.
+        let table = catalog.known(step.candidate.table);
+        last = table.map(|table| (table, creation(facts, &mut namer, table, step)));
+    }
+    let Some((table, creation)) = last else { return other };
+    let index = finding(facts, place, table, creation);
+    let mut evidence = other.evidence;
+    for key in ["index", "confidence"] {
+        evidence.insert(format!("new_{key}"), index.evidence[key].clone());
+    }
+    Finding {
+        severity: other.severity,
+        object: other.object,
+        weight: other.weight,
+        summary: other.summary,
+        cause: other.cause,
+        evidence,
+        app_fix: match (other.app_fix, index.app_fix) {
+            (Some(own), Some(new)) => Some(format!("{own} {new}")),
+            (own, new) => own.or(new),
+        },
+        ..index
+    }
+}
+
 pub fn finding(facts: &Facts, place: usize, table: &Table, creation: Creation) -> Finding {
     let advice = facts.index_advice();
     let analyzed = facts.catalog().rows(table).is_some();
