@@ -20,6 +20,8 @@ comment on function dbre.index_advice(text, text, text, text[], text, int, int, 
     'Which indexes a query or a workload would profit from under a size budget, and which a workload does not need, by what-if planning; findings in the order in which their fixes are to be run';
 comment on function dbre.suggest_index(regclass, text[]) is
     'Which index serves equality conditions on these columns of a table; findings as of dbre.index_advice()';
+comment on function dbre.query_findings(text, text) is
+    'What is wrong with a query, from its text and the catalogs: nothing is planned or executed; findings as of dbre.check(), with safe rewrites';
 comment on function dbre.snapshot_index_advice(text, text, text, text[], text, int, int, float8, boolean, text, text[], interval, text) is
     'Asks dbre.index_advice() and keeps the answer in dbre.index_advice_snapshots; returns the time that identifies it';
 comment on view dbre.last_index_advice is 'The findings of the last dbre.snapshot_index_advice()';
@@ -32,3 +34,11 @@ comment on column dbre.suppressions.created_at is 'when they were suppressed, or
 comment on column dbre.suppressions.created_by is 'the session user who did it';
 comment on view dbre.findings is 'All findings about this database: dbre.check() without arguments';
 comment on view dbre.rules is 'Every rule with its documentation, options, defaults and current settings';
+comment on function dbre.explain_findings(text, boolean, text[], boolean, boolean, interval, text) is
+'What makes a query slow, and what would make it fast, ranked by the share of its time or cost that each explains; with analyze => true it is run and rolled back';
+comment on function dbre.plan_findings(text) is
+'What a plan from elsewhere shows: from EXPLAIN, in JSON or text format, or auto_explain';
+comment on function dbre.plan_findings(jsonb) is
+'What a plan from elsewhere shows: from EXPLAIN, in JSON or text format, or auto_explain';
+comment on function dbre.plan_nodes(text, boolean, text[], boolean, interval, text, text) is
+'One row for each node of a plan: own and total time, own blocks, estimated and actual rows, share of the whole';

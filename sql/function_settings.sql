@@ -10,8 +10,10 @@ begin
         'dbre.report(text, text[], text[], text[], dbre.severity)',
         'dbre.index_advice(text, text, text, text[], text, int, int, float8, boolean, text, text[], interval, text)',
         'dbre.suggest_index(regclass, text[])',
+        'dbre.query_findings(text, text)',
         'dbre.validate_index(regclass, text[], text)',
-        'dbre.what_if(text, text[], regclass[], text[], int, text)'
+        'dbre.what_if(text, text[], regclass[], text[], int, text)',
+        'dbre.plan_findings(text)'
     ]::regprocedure[] loop
         execute format('alter function %s set jit = off', reading);
         execute format('alter function %s set datestyle = ISO', reading);

@@ -11,6 +11,11 @@ grant execute on function
     dbre.what_if(text, text[], regclass[], text[], int, text),
     dbre.index_advice(text, text, text, text[], text, int, int, float8, boolean, text, text[], interval, text),
     dbre.suggest_index(regclass, text[]),
+    dbre.explain_findings(text, boolean, text[], boolean, boolean, interval, text),
+    dbre.plan_findings(text),
+    dbre.plan_findings(jsonb),
+    dbre.plan_nodes(text, boolean, text[], boolean, interval, text, text),
+    dbre.query_findings(text, text),
     dbre.validate_index(regclass, text[], text)
 to pg_monitor;
 revoke usage on type dbre.severity, dbre.advice from public;

@@ -19,11 +19,15 @@ pub struct Selection {
 }
 
 impl Selection {
+    fn everything() -> Selection {
+        Selection { categories: None, rules: None, schemas: None, min_severity: Severity::low }
+    }
+
     fn takes(&self, rule: &Rule) -> bool {
         let among = |names: &Option<Vec<String>>, name: &str| {
             names.as_ref().is_none_or(|names| names.iter().any(|n| n == name))
         };
-        let elsewhere = rule.needs.contains(&Need::IndexAdvice);
+        let elsewhere = rule.needs.iter().any(|need| need.elsewhere().is_some());
         among(&self.categories, rule.category) && among(&self.rules, rule.id) && (!elsewhere || self.names(rule))
     }
 
@@ -78,7 +82,7 @@ pub fn run(selection: &Selection) -> Run {
     let settings = facts::rule_settings();
     let selected: Vec<Plan> = rules::all()
         .filter(|rule| selection.takes(rule))
-        .map(|rule| Plan::of(rule, selection, &settings, false))
+        .map(|rule| Plan::of(rule, selection, &settings, &[]))
         .collect();
     let needs: BTreeSet<Need> = selected
         .iter()
@@ -87,16 +91,37 @@ pub fn run(selection: &Selection) -> Run {
         .collect();
     let facts = Facts::read(&Vec::from_iter(needs), selection.schemas.as_deref());
     let mut run = Run::execute_all(selected, facts, selection.min_severity);
-    run.findings.sort_by(|a, b| a.urgency().cmp(&b.urgency()));
+    run.sort_by_urgency();
     run
 }
 
-/// Judges index advice: the rules that need it, on facts that hold it. Findings are in the order of the rules.
-pub fn judge_advice(facts: Facts) -> Run {
+/// Runs the rules that judge what `check()` does not read, on facts that hold it. Findings are in the order of the rules.
+pub fn judge(given: Need, facts: Facts) -> Run {
+    judge_with(&[given], facts, judges(given))
+}
+
+/// Runs these rules on facts that hold all of `given`. Findings are in the order of the rules.
+pub fn judge_with(given: &[Need], facts: Facts, takes: impl Fn(&Rule) -> bool) -> Run {
     let settings = facts::rule_settings();
-    let all = Selection { categories: None, rules: None, schemas: None, min_severity: Severity::low };
-    let rules = rules::all().filter(|rule| rule.needs.contains(&Need::IndexAdvice));
-    Run::execute_all(rules.map(|rule| Plan::of(rule, &all, &settings, true)).collect(), facts, Severity::low)
+    let rules = rules::all().filter(|rule| takes(rule));
+    let plans = rules.map(|rule| Plan::of(rule, &Selection::everything(), &settings, given));
+    Run::execute_all(plans.collect(), facts, Severity::low)
+}
+
+/// What these rules want in the facts, beside what they are given.
+pub fn needs(given: &[Need], takes: impl Fn(&Rule) -> bool) -> Vec<Need> {
+    let rules = rules::all().filter(|rule| takes(rule));
+    let needs: BTreeSet<Need> = rules.flat_map(|rule| rule.needs.iter().copied()).collect();
+    needs.into_iter().filter(|need| !given.contains(need)).collect()
+}
+
+/// What `judge` wants in the facts, beside what it is given.
+pub fn needs_of_judges(given: Need) -> Vec<Need> {
+    needs(&[given], judges(given))
+}
+
+fn judges(given: Need) -> impl Fn(&Rule) -> bool {
+    move |rule| rule.needs.contains(&given)
 }
 
 /// How a rule is to be run, or what stands in its way.
@@ -108,7 +133,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(rule: &'static Rule, selection: &Selection, settings: &HashMap<String, RuleSetting>, advised: bool) -> Plan {
+    fn of(rule: &'static Rule, selection: &Selection, settings: &HashMap<String, RuleSetting>, given: &[Need]) -> Plan {
         let none = RuleSetting::default();
         let setting = settings.get(rule.id).unwrap_or(&none);
         let enabled = setting.enabled.unwrap_or(rule.enabled) || selection.names(rule);
@@ -122,9 +147,9 @@ impl Plan {
                 })),
             ),
         };
-        if rule.needs.contains(&Need::IndexAdvice) && !advised {
-            obstacle =
-                Some(Status::Skipped("it judges what dbre.index_advice() finds, and is run by that".to_string()));
+        let missing = rule.needs.iter().filter(|need| !given.contains(need)).find_map(|need| need.elsewhere());
+        if let Some(why) = missing {
+            obstacle = Some(Status::Skipped(why.to_string()));
         }
         if !enabled {
             let by = if rule.enabled { "disabled by dbre.rule_settings" } else { "off by default" };
@@ -135,6 +160,10 @@ impl Plan {
 }
 
 impl Run {
+    pub fn sort_by_urgency(&mut self) {
+        self.findings.sort_by(|a, b| a.urgency().cmp(&b.urgency()));
+    }
+
     fn execute_all(plans: Vec<Plan>, facts: Facts, min_severity: Severity) -> Run {
         let mut run = Run { facts, findings: Vec::new(), outcomes: Vec::new(), gaps: Vec::new() };
         for plan in plans {

@@ -33,8 +33,13 @@ pub enum Need {
     ColumnStatistics,
     RelationNames,
     Workload,
+    DynamicFunctions,
     /// Not read by `check()`: the search takes its time.
     IndexAdvice,
+    /// Not read by `check()`: it is the text that the caller gives.
+    Statement,
+    /// Not read by `check()`: it is a query's plan.
+    Plan,
 }
 
 impl Need {
@@ -44,7 +49,22 @@ impl Need {
             Need::ColumnStatistics => "column statistics",
             Need::RelationNames => "relation names",
             Need::Workload => "workload (pg_stat_statements, where installed)",
+            Need::DynamicFunctions => "functions that execute text",
             Need::IndexAdvice => "index advice (dbre.index_advice())",
+            Need::Statement => "statement (dbre.query_findings())",
+            Need::Plan => "plan (dbre.explain_findings(), dbre.plan_findings())",
+        }
+    }
+
+    /// Why `check()` runs no rule that needs it, where that is so.
+    pub fn elsewhere(self) -> Option<&'static str> {
+        match self {
+            Need::IndexAdvice => Some("it judges what dbre.index_advice() finds, and is run by that"),
+            Need::Statement => Some("it judges the query that dbre.query_findings() is given, and is run by that"),
+            Need::Plan => {
+                Some("it judges the plan that dbre.explain_findings() makes or dbre.plan_findings() is given")
+            }
+            _ => None,
         }
     }
 }
@@ -187,7 +207,8 @@ impl InvalidOption {
 }
 
 /// Setup SQL with the expected outcome; run by the scenarios in a database of its own. For a rule that judges index advice it
-/// leaves a table `workload` to advise on, and may set example.time_limit for the database.
+/// leaves a table `workload` to advise on, for one that judges plans `example (query, analyze)` or `example (plan)`, for one that
+/// judges statements `example (query)`, with one row. It may set example.time_limit for the database.
 pub struct Case {
     pub name: &'static str,
     pub setup: &'static str,

@@ -3,7 +3,9 @@
 use super::arguments::{TextArray, selection};
 use crate::db::raise;
 use crate::engine::{self, Run, Status};
+use crate::facts::Facts;
 use crate::finding::severity;
+use crate::rule::Need;
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgSqlErrorCode};
 use serde_json::Value;
@@ -59,6 +61,17 @@ pub fn check(
             finding.verify_sql,
         )
     }))
+}
+
+/// Raises an error when one of the needs could not be read.
+pub fn refuse_unread(facts: &Facts, needs: &[Need]) {
+    if let Some(caught) = needs.iter().find_map(|need| facts.failure(*need)) {
+        raise(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("the catalogs could not be read: SQLSTATE {}: {}", caught.sqlstate, caught.message),
+            "dbre.rule_runs() shows what can be read.",
+        )
+    }
 }
 
 /// No rule ran, and at least one failed: an empty result would look like a clean database.

@@ -1,9 +1,10 @@
 //! `dbre.index_advice()` and `dbre.suggest_index()`.
 
+use super::advice::advice;
 use super::arguments::{self, TextArray, bytes, choice, duration, elements, names_of_schemas, required, within};
 use crate::advice::index_selection::Options;
 use crate::db::raise;
-use crate::engine::{self, Run};
+use crate::engine::{self, Reported, Run};
 use crate::facts::{Facts, Name};
 use crate::finding::severity;
 use crate::measure::index_advice::{Origin, Parameters, Request, Weight, advise};
@@ -15,59 +16,6 @@ use pgrx::{JsonB, PgSqlErrorCode};
 use serde_json::Value;
 use std::ffi::CStr;
 use std::time::Duration;
-
-/// A function that returns `setof advice`: the attribute needs to see the columns.
-macro_rules! advice {
-    (
-        $(#[$documentation:meta])*
-        sql: $sql:tt,
-        fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block
-    ) => {
-        $(#[$documentation])*
-        #[pg_extern(stable, sql = $sql, requires = ["advice"])]
-        #[allow(clippy::type_complexity, clippy::too_many_arguments, reason = "options with defaults, the columns of advice")]
-        pub fn $name($($argument: $type),*) -> TableIterator<
-            'static,
-            (
-                name!(step, i32),
-                name!(fingerprint, String),
-                name!(rule, &'static str),
-                name!(severity, severity),
-                name!(category, &'static str),
-                name!(object, String),
-                name!(summary, String),
-                name!(cause, String),
-                name!(evidence, JsonB),
-                name!(impact, JsonB),
-                name!(fix_sql, Option<String>),
-                name!(app_fix, Option<String>),
-                name!(risk, String),
-                name!(rollback_sql, Option<String>),
-                name!(verify_sql, Option<String>),
-            ),
-        > {
-            TableIterator::new(rows($body))
-        }
-    };
-}
-
-type Row = (
-    i32,
-    String,
-    &'static str,
-    severity,
-    &'static str,
-    String,
-    String,
-    String,
-    JsonB,
-    JsonB,
-    Option<String>,
-    Option<String>,
-    String,
-    Option<String>,
-    Option<String>,
-);
 
 const ONE_QUERY_SECONDS: u64 = 30;
 const MOST_QUERIES: i32 = 100_000;
@@ -120,11 +68,12 @@ set search_path = pg_catalog, dbre, pg_temp;
         let origin = origin(query, workload, queries.as_deref());
         let settings = Settings {
             weigh_by: *choice("weigh_by", weigh_by, &[("total_time", Weight::TotalTime), ("calls", Weight::Calls)]),
-            parameters: *choice(
+            parameters: choice(
                 "parameters",
                 parameters,
                 &[("sampled", Parameters::Sampled), ("generic", Parameters::Generic)],
-            ),
+            )
+            .clone(),
             max_queries: within("max_queries", max_queries, 1, MOST_QUERIES) as u32,
             time_limit: duration("time_limit", time_limit),
             options: Options {
@@ -175,7 +124,7 @@ set search_path = pg_catalog, dbre, pg_temp;
             )
         }
         let query = format!("SELECT * FROM {name} WHERE {}", conditions.join(" AND "));
-        search(Origin::Condition(&query), Settings::of_one_query(), None, c"pg_catalog, pg_temp")
+        search(Origin::Conditions(vec![query]), Settings::of_one_query(), None, c"pg_catalog, pg_temp")
     }
 }
 
@@ -199,45 +148,11 @@ impl Settings {
     }
 }
 
-fn rows(run: Run) -> Vec<Row> {
-    let order = |reported: &engine::Reported| reported.finding.evidence.get("step").and_then(Value::as_u64);
-    let mut findings = run.findings;
-    // Creations first, in the order of the search; then drops, which count on them, and what is only told.
-    findings.sort_by_key(|reported| (order(reported).unwrap_or(u64::MAX), reported.rule.id));
-    let rows = findings.into_iter().zip(1..).map(|(reported, step)| {
-        let finding = reported.finding;
-        (
-            step,
-            reported.fingerprint,
-            reported.rule.id,
-            finding.severity,
-            reported.rule.category,
-            finding.object,
-            finding.summary,
-            finding.cause,
-            JsonB(Value::Object(finding.evidence)),
-            JsonB(Value::Object(finding.impact)),
-            finding.fix_sql,
-            finding.app_fix,
-            finding.risk,
-            reported.rollback_sql,
-            finding.verify_sql,
-        )
-    });
-    rows.collect()
-}
-
 fn search(origin: Origin, settings: Settings, schemas: Option<TextArray>, search_path: &CStr) -> Run {
     let schemas = names_of_schemas(schemas);
     let needs = [Need::Catalog, Need::RelationNames];
     let mut facts = Facts::read(&needs, schemas.as_deref());
-    if let Some(caught) = needs.iter().find_map(|need| facts.failure(*need)) {
-        raise(
-            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-            format!("the catalogs could not be read: SQLSTATE {}: {}", caught.sqlstate, caught.message),
-            "dbre.rule_runs() shows what can be read.",
-        )
-    }
+    super::check::refuse_unread(&facts, &needs);
     let request = Request {
         origin,
         weigh_by: settings.weigh_by,
@@ -248,8 +163,11 @@ fn search(origin: Origin, settings: Settings, schemas: Option<TextArray>, search
         search_path,
     };
     facts.advise(|database, catalog| advise(request, database, catalog));
-    let run = engine::judge_advice(facts);
+    let mut run = engine::judge(Need::IndexAdvice, facts);
     super::check::refuse_total_failure(&run);
+    let step = |reported: &Reported| reported.finding.evidence.get("step").and_then(Value::as_u64);
+    // Creations first, in the order of the search; then drops, which count on them, and what is only told.
+    run.findings.sort_by_key(|reported| (step(reported).unwrap_or(u64::MAX), reported.rule.id));
     run
 }
 

@@ -1,8 +1,11 @@
 //! The SQL functions: validate arguments, run, return rows.
 
+mod advice;
 mod arguments;
 mod check;
+mod explain;
 mod index_advice;
+mod query_findings;
 mod report;
 mod rules;
 mod settings;
@@ -17,6 +20,11 @@ pgrx::extension_sql_file!(
     "../../sql/functions/missing_fk_indexes.sql",
     name = "missing_fk_indexes",
     requires = [check::check]
+);
+pgrx::extension_sql_file!(
+    "../../sql/functions/plan_findings.sql",
+    name = "plan_findings_of_jsonb",
+    requires = [explain::plan_findings]
 );
 pgrx::extension_sql_file!(
     "../../sql/functions/snapshot_index_advice.sql",
@@ -38,8 +46,13 @@ pgrx::extension_sql_file!(
         "snapshot_index_advice",
         "last_index_advice",
         index_advice::suggest_index,
+        query_findings::query_findings,
         validate_index::validate_index,
         what_if::what_if,
+        explain::explain_findings,
+        explain::plan_findings,
+        explain::plan_nodes,
+        "plan_findings_of_jsonb",
         check::rule_runs,
         report::report,
         settings::configure_rule,
@@ -57,6 +70,8 @@ pgrx::extension_sql_file!(
         report::report,
         index_advice::index_advice,
         index_advice::suggest_index,
+        explain::plan_findings,
+        query_findings::query_findings,
         validate_index::validate_index,
         what_if::what_if
     ]

@@ -2,6 +2,7 @@
 
 use super::arguments::{self, TextArray, elements, required, within};
 use crate::db::{raise, with_search_path};
+use crate::facts::ParameterOrigin;
 use crate::measure::query::{Bound, Query, Value, representative};
 use crate::measure::what_if::{WhatIf, is_index, relation_name, with_parts};
 use pgrx::pg_sys::Oid;
@@ -96,12 +97,12 @@ type Row = (Vec<Option<String>>, &'static str, f64, f64, String, String, JsonB, 
 fn row(
     planner: &WhatIf,
     query: &Query,
-    (source, values): (&'static str, Vec<Value>),
+    (source, values): (ParameterOrigin, Vec<Value>),
     created: &[usize],
     hidden: &[u32],
 ) -> Row {
     let bound = match source {
-        "none" | "generic" => Bound::GENERIC,
+        ParameterOrigin::None | ParameterOrigin::Generic => Bound::GENERIC,
         _ => query.bind(&values),
     };
     let (before, after) = (planner.explain(query, bound, &[], &[]), planner.explain(query, bound, created, hidden));
@@ -127,7 +128,7 @@ fn row(
     };
     (
         values.into_iter().map(Value::into_text).collect(),
-        source,
+        source.name(),
         before.planned.cost,
         after.planned.cost,
         before.text,
@@ -140,7 +141,7 @@ fn row(
 }
 
 /// Where the values come from, and one set of them for each plan.
-fn values(query: &Query, given: Option<TextArray>, sets: usize) -> (&'static str, Vec<Vec<Value>>) {
+pub fn values(query: &Query, given: Option<TextArray>, sets: usize) -> (ParameterOrigin, Vec<Vec<Value>>) {
     let number = query.parameters();
     if let Some(given) = given {
         if given.len() > number {
@@ -151,13 +152,16 @@ fn values(query: &Query, given: Option<TextArray>, sets: usize) -> (&'static str
             )
         }
         let values = given.into_iter().map(|value| value.map_or(Value::Null, Value::Text));
-        return ("given", vec![values.collect()]);
+        return (ParameterOrigin::Given, vec![values.collect()]);
     }
     if number == 0 {
-        return ("none", vec![Vec::new()]);
+        return (ParameterOrigin::None, vec![Vec::new()]);
     }
     let sampled = representative(&query.shape().parameters, number, sets);
-    if sampled.is_empty() { ("generic", vec![Vec::new()]) } else { ("sampled", sampled) }
+    match sampled.is_empty() {
+        true => (ParameterOrigin::Generic, vec![Vec::new()]),
+        false => (ParameterOrigin::Sampled, sampled),
+    }
 }
 
 fn existing_index(oid: Oid) -> Vec<u32> {
