@@ -2,6 +2,8 @@
 
 mod arguments;
 mod dump;
+mod explain;
+mod explain_faults;
 mod faults;
 mod foreign_schemas;
 mod index_advice;
@@ -10,7 +12,10 @@ mod index_advice_limits;
 mod index_advice_privileges;
 mod index_advice_tables;
 mod privileges;
+mod query_findings;
 mod reports;
+mod rewrite_forms;
+mod rewrites;
 mod rule_cases;
 mod sample_app;
 mod server;
@@ -39,6 +44,8 @@ fn main() {
     trials.extend(arguments::trials(&server));
     trials.extend(privileges::trials(&server));
     trials.extend(standby::trials(&server));
+    trials.extend(explain::trials(&server));
+    trials.extend(explain_faults::trials(&server));
     trials.extend(faults::trials(&server));
     trials.extend(dump::trials(&server));
     trials.extend(reports::trials(&server));
@@ -47,6 +54,8 @@ fn main() {
     trials.extend(index_advice_limits::trials(&server));
     trials.extend(index_advice_faults::trials(&server));
     trials.extend(index_advice_privileges::trials(&server));
+    trials.extend(query_findings::trials(&server));
+    trials.extend(rewrites::trials(&server));
     trials.extend(what_if::trials(&server));
     trials.extend(what_if_effects::trials(&server));
     trials.extend(what_if_refused::trials(&server));

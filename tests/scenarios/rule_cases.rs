@@ -1,14 +1,17 @@
 //! Every example of every rule: found as often as it says, and gone after its own fix.
 
-use crate::server::{Database, Server, execute, query, shown, text, trial};
+use crate::rewrites::finding_keeps_rows;
+use crate::server::{Database, Server, execute, query, shown, text, trial, value};
 use libtest_mimic::Trial;
 use postgres::types::Type;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Rules that need it are not among those of dbre.check(): they judge what dbre.index_advice() has found.
+/// Rules that need one of these are not among those of dbre.check(): they judge what another function finds or is given.
 const INDEX_ADVICE: &str = "index advice (dbre.index_advice())";
+const PLAN: &str = "plan (dbre.explain_findings(), dbre.plan_findings())";
+const STATEMENT: &str = "statement (dbre.query_findings())";
 
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
     let database = Database::create(server);
@@ -66,41 +69,56 @@ fn is_documented(rule: &Value) {
     assert_eq!(names.len(), examples.len(), "{id}: two examples of one name among {names:?}");
 }
 
-/// What the rule finds: in the database, or in the advice on the workload that the example leaves.
+/// What the rule finds: in the database, or in what the example leaves for the function that runs the rule. `settings` are
+/// made in the same session.
 #[track_caller]
-fn found(database: &Database, rule: &Value) -> Vec<Value> {
+fn found(database: &Database, rule: &Value, settings: &str) -> Vec<Value> {
     let id = text(rule, "rule");
-    let judges_advice = rule["needs"].as_array().unwrap().iter().any(|need| need == INDEX_ADVICE);
-    if !judges_advice {
-        return database.check(&format!("rules => array['{id}']"));
-    }
-    // An example that needs another limit sets it for its database.
-    let sql = format!(
-        "select to_jsonb(a)
-         from dbre.index_advice(
+    let needs = |need: &str| rule["needs"].as_array().unwrap().iter().any(|needed| needed == need);
+    let mut client = database.connect();
+    let sql = if needs(INDEX_ADVICE) {
+        // An example that needs another limit sets it for its database.
+        "select * from dbre.index_advice(
              workload => 'workload',
              time_limit => coalesce(current_setting('example.time_limit', true), '30 s')::interval
-         ) a
-         where rule = '{id}' order by step"
-    );
-    query(&mut database.connect(), &sql).iter().map(|row| row.get(0)).collect()
+         )"
+    } else if needs(PLAN) {
+        let columns = "select count(*) from pg_attribute where attrelid = 'example'::regclass and attname = 'plan'";
+        match value::<i64>(&mut client, columns) {
+            0 => {
+                "select f.* from example e cross join lateral dbre.explain_findings(
+                     e.query, e.analyze, allow_writes => true,
+                     time_limit => coalesce(current_setting('example.time_limit', true), '30 s')::interval
+                 ) f"
+            }
+            _ => "select f.* from example e cross join lateral dbre.plan_findings(e.plan) f",
+        }
+    } else if needs(STATEMENT) {
+        "select f.* from example e cross join lateral dbre.query_findings(e.query) f"
+    } else {
+        return database.check(&format!("rules => array['{id}']"));
+    };
+    execute(&mut client, settings);
+    let sql = format!("select to_jsonb(a) from ({sql}) a where a.rule = '{id}' order by a.step");
+    query(&mut client, &sql).iter().map(|row| row.get(0)).collect()
 }
 
 fn example_holds(database: &Database, rule: &Value, example: &Value) {
     let setup = text(example, "setup");
     database.psql(&setup.replace("-- errors expected", "\\set ON_ERROR_STOP off"));
     let id = text(rule, "rule");
-    let found = || found(database, rule);
-    let findings = found();
+    let found = |settings: &str| found(database, rule, settings);
+    let findings = found("");
     assert_eq!(findings.len() as u64, example["finds"].as_u64().unwrap(), "{setup}\n-- {}", shown(&findings));
     findings.iter().for_each(is_complete);
+    findings.iter().for_each(|finding| finding_keeps_rows(database, finding));
     let identities = |findings: &[Value]| -> Vec<(String, String)> {
         findings.iter().map(|f| (text(f, "fingerprint").to_string(), text(f, "object").to_string())).collect()
     };
     let before = identities(&findings);
     let distinct: HashSet<_> = before.iter().map(|(fingerprint, _)| fingerprint).collect();
     assert_eq!(distinct.len(), before.len(), "{setup}\n-- two findings of one fingerprint: {before:#?}");
-    assert_eq!(before, identities(&found()), "{setup}\n-- fingerprints changed");
+    assert_eq!(before, identities(&found("")), "{setup}\n-- fingerprints changed");
 
     let fixes = distinct_fixes(&findings);
     let clears = example["fix_clears"] == true;
@@ -114,7 +132,8 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
         database.psql(fix);
     }
     if clears {
-        let left = found();
+        let settings: Vec<&str> = fixes.iter().copied().filter(|fix| fix.to_lowercase().starts_with("set ")).collect();
+        let left = found(&settings.join("\n"));
         let again = left.iter().any(|finding| before.iter().any(|(_, object)| object == text(finding, "object")));
         assert!(!again, "{setup}\n-- fixed by\n{}\n-- and still there: {}", fixes.join("\n"), shown(&left));
     }
@@ -130,7 +149,7 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
     let lost =
         |finding: &Value| finding["rollback_sql"].is_null() || finding["evidence"]["index_scans"].as_u64() > Some(0);
     if clears && !findings.iter().any(lost) {
-        assert_eq!(before, identities(&found()), "{setup}\n-- rolled back {fixes:?}");
+        assert_eq!(before, identities(&found("")), "{setup}\n-- rolled back {fixes:?}");
     }
 }
 

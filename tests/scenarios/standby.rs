@@ -37,6 +37,14 @@ const READING: &[&str] = &[
     "select * from dbre.suggest_index('child', '{parent_id}')",
     "select * from dbre.validate_index('child_id', array['select * from child where id = 1'])",
     "select * from dbre.last_index_advice",
+    "select * from dbre.explain_findings('select * from child where parent_id = 1')",
+    "select * from dbre.explain_findings('select * from child where parent_id = 1', true)",
+    "select * from dbre.plan_nodes('delete from child where parent_id = 1')",
+    "select * from dbre.plan_findings('[{\"Plan\": {\"Node Type\": \"Result\"}}]')",
+    "select * from dbre.query_findings('select * from child')",
+    "select * from dbre.query_findings('select id from child where parent_id = 1 for update')",
+    "select * from dbre.query_findings('update child set parent_id = 1')",
+    "select * from dbre.query_findings('select a from gone')",
 ];
 
 fn no_transaction_id(database: &Database) {
