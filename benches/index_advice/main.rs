@@ -10,6 +10,8 @@
 
 #[path = "../harness/cluster.rs"]
 mod cluster;
+#[path = "../harness/databases.rs"]
+mod databases;
 
 mod accuracy;
 mod advisor;
