@@ -10,7 +10,7 @@ use crate::facts::plan::{self, Plan};
 use crate::facts::{Explained, Facts, IndexAdvice, ParameterOrigin, PlanOrigin, shortened};
 use crate::finding::severity;
 use crate::measure::explain::{self, Request};
-use crate::measure::query::{Query, statement};
+use crate::measure::query::Query;
 use crate::rule::{Need, Rule};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
@@ -22,13 +22,12 @@ advice! {
     /// What makes a query slow, and what would make it fast; findings ranked by the share of its time (its cost, where it is
     /// not run) that each explains.
     ///
-    /// `query` is one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES. It is planned; with `"analyze"` (a reserved word: by name it
-    /// is quoted) it is run, in a
-    /// subtransaction that is rolled back, read-only unless `allow_writes`, and stopped when `time_limit` is up: what it had
-    /// done by then is judged. Sequences, and what functions do outside of the database, are not rolled back. Values of `$1`
-    /// and so on are those of `params`, or chosen from column statistics, or (where it is not run) left open; evidence says
-    /// which. `compare_runs` runs it again under each setting that is tried. Indexes, join orders and work_mem are proved by
-    /// planning the query again with them.
+    /// `query` is one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES. It is planned; with `"analyze"` (a reserved word: by
+    /// name it is quoted) it is run, in a subtransaction that is rolled back, read-only unless `allow_writes`, and stopped when
+    /// `time_limit` is up: what it had done by then is judged. Sequences, and what functions do outside of the database, are
+    /// not rolled back. Values of `$1` and so on are those of `params`, or chosen from column statistics, or (where it is not
+    /// run) left open; evidence says which. `compare_runs` runs it again under each setting that is tried. Indexes, join
+    /// orders and work_mem are proved by planning the query again with them.
     sql: r#"
 create function explain_findings(
     query text,
@@ -52,20 +51,20 @@ set search_path = pg_catalog, dbre, pg_temp;
         time_limit: Option<Interval>,
         search_path: Option<&str>,
     ) {
-        let mut facts = read_facts();
         let arguments = Arguments { query, analyze, params, allow_writes, compare_runs, time_limit, search_path };
-        let (explained, statement) = arguments.with_request(|request| {
-            let statement = with_search_path(request.search_path, || statement("query", request.text));
-            (explain::explain(request, &facts.database, facts.catalog()), statement)
+        let (facts, explained) = arguments.with_request(|request| {
+            let mut facts = read_facts();
+            facts.set_statement(with_search_path(request.search_path, || request.query.statement()));
+            let explained = explain::explain(request, &facts.database, facts.catalog());
+            (facts, explained)
         });
-        facts.set_statement(statement);
         findings(facts, explained, |rule| rule.needs.contains(&Need::Plan) || RULES_ON_TEXTS.contains(&rule.id))
     }
 }
 
 advice! {
-    /// What a plan from elsewhere shows: from EXPLAIN in JSON or text format, with or without ANALYZE, or auto_explain. Its relations
-    /// are looked up here by name; nothing of it is planned or run. Raises an error when it is no plan.
+    /// What a plan from elsewhere shows: from EXPLAIN in JSON or text format, with or without ANALYZE, or auto_explain. Its
+    /// relations are looked up here by name; nothing of it is planned or run. Raises an error when it is no plan.
     sql: r#"
 create function plan_findings(plan text)
 returns setof advice
@@ -128,7 +127,7 @@ impl Arguments<'_> {
             )
         }
         let query = with_search_path(&search_path, || Query::analyze("query", text));
-        if analyze && query.writes() && !allow_writes {
+        if analyze && query.write().is_some() && !allow_writes {
             raise(
                 PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
                 "argument query writes, and analyze would run it",

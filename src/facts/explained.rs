@@ -2,7 +2,7 @@
 //! judge. `measure::explain` makes it.
 
 use super::plan::{Node, Plan};
-use super::query::QueryShape;
+use super::query::Write;
 use std::collections::BTreeMap;
 
 pub struct Explained {
@@ -13,8 +13,8 @@ pub struct Explained {
     pub parameters: ParameterOrigin,
     /// Of `$1` and so on; null where unknown.
     pub values: Vec<Option<String>>,
-    /// Empty for a plan from elsewhere.
-    pub shape: QueryShape,
+    /// What the query writes; not known of a plan from elsewhere.
+    pub write: Option<Write>,
     /// For each node, the OID of the table it scans, as the catalog knows it.
     pub tables: Vec<Option<u32>>,
     /// For each node, the OID of the index it scans.

@@ -7,7 +7,7 @@ pub use cause::{Cause, Expression};
 pub use finding::{ANALYZE_RISK, finding, statistics_name};
 
 use super::plan_weight::Explains;
-use crate::facts::plan::{Plan, Relationship};
+use crate::facts::plan::{Plan, Relationship, WRONG};
 use crate::facts::{Explained, Facts};
 use cause::cause;
 
@@ -26,8 +26,6 @@ pub struct Misestimate<'a> {
 
 /// Rows below which an estimate does not matter.
 const FEW_ROWS: f64 = 100.0;
-/// From here on an estimate is wrong.
-pub const WRONG: f64 = 10.0;
 
 /// In the order of the plan.
 pub fn misestimates(facts: &Facts) -> Vec<Misestimate<'_>> {
@@ -56,10 +54,6 @@ pub fn misestimates(facts: &Facts) -> Vec<Misestimate<'_>> {
     starts.filter_map(of).collect()
 }
 
-fn is_off(plan: &Plan, node: usize) -> bool {
-    plan.estimate_error(node).is_some_and(|error| error >= WRONG)
-}
-
 /// It is off, and no node from which it has its rows is.
 fn starts(plan: &Plan, node: usize) -> bool {
     let beside =
@@ -67,17 +61,17 @@ fn starts(plan: &Plan, node: usize) -> bool {
     // A bitmap is told at the heap scan, which has the table's name and all conditions.
     let is_bitmap =
         |node: usize| matches!(plan.nodes[node].kind.as_str(), "Bitmap Index Scan" | "BitmapAnd" | "BitmapOr");
-    let told_above =
-        is_bitmap(node) && plan.nodes[node].parent.is_some_and(|parent| is_bitmap(parent) || is_off(plan, parent));
+    let told_above = is_bitmap(node)
+        && plan.nodes[node].parent.is_some_and(|parent| is_bitmap(parent) || plan.is_misestimated(parent));
     // Partitions have more or fewer rows than on average; what counts is all of them.
     let evened_out = plan.nodes[node]
         .parent
-        .is_some_and(|parent| plan.nodes[parent].kind.ends_with("Append") && !is_off(plan, parent));
+        .is_some_and(|parent| plan.nodes[parent].kind.ends_with("Append") && !plan.is_misestimated(parent));
     let children = plan.nodes[node].children.iter().filter(|child| !beside(child));
-    is_off(plan, node)
+    plan.is_misestimated(node)
         && !told_above
         && !evened_out
-        && !children.clone().any(|child| !is_bitmap(*child) && is_off(plan, *child))
+        && !children.clone().any(|child| !is_bitmap(*child) && plan.is_misestimated(*child))
 }
 
 /// The time of what was planned for another number of rows: the node, those above it that are off as well, and what a
@@ -99,7 +93,7 @@ fn effect(explained: &Explained, start: usize) -> (Explains, bool) {
         if joins && node.kind == "Nested Loop" && node.children.first() == Some(&below) {
             nodes.extend(node.children.iter().skip(1).flat_map(|inner| plan.subtree(*inner)));
         }
-        if joins && !is_off(plan, above) {
+        if joins && !plan.is_misestimated(above) {
             break;
         }
         below = above;

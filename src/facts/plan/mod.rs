@@ -10,6 +10,7 @@ mod text;
 
 pub use condition::{Conjunct, Operand, OperandKind, conjuncts};
 pub use json::NotAPlan;
+pub use own::WRONG;
 pub use text::read;
 
 use std::cell::OnceCell;

@@ -9,6 +9,9 @@ use super::{Actual, Blocks, Node, Plan, Relationship, Wal};
 use charge::Charge;
 use shape::Shape;
 
+/// So many times too few or too many rows: from here on an estimate is wrong.
+pub const WRONG: f64 = 10.0;
+
 /// What follows from all nodes of a plan together, by node.
 #[derive(Clone, Debug, Default)]
 pub struct Derived {
@@ -197,6 +200,11 @@ impl Plan {
             false => rows::read_again(self, i),
         };
         (!unknown).then(|| (actual / estimated).max(estimated / actual))
+    }
+
+    /// Its estimate is wrong.
+    pub fn is_misestimated(&self, i: usize) -> bool {
+        self.estimate_error(i).is_some_and(|error| error >= WRONG)
     }
 
     /// Read and then dropped by a filter, a join filter or a recheck, in all executions.

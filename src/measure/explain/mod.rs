@@ -82,7 +82,7 @@ fn with_proofs(
     explained.text = Some(request.text.to_string());
     explained.parameters = request.parameters;
     explained.values = request.values.iter().cloned().map(Value::into_text).collect();
-    explained.shape = request.query.shape();
+    explained.write = request.query.write().cloned();
     explained.scan_of_step = relate::scans_of_steps(&explained, &advice, catalog);
     explained.trials = trials::try_settings(request, &explained, deadline);
     explained.samples = samples::draw(&explained, catalog, deadline);

@@ -3,7 +3,6 @@
 use crate::advice::index_selection::Options;
 use crate::db::{self, guarded};
 use crate::facts::plan::{Conjunct, Operand, OperandKind, Plan, conjuncts};
-use crate::facts::query::QueryShape;
 use crate::facts::{
     Catalog, Database, Explained, IndexAdvice, Name, ParameterOrigin, PlanOrigin, Table, planned_functions,
     planned_tables, planner_settings,
@@ -36,7 +35,7 @@ pub fn with_catalog(plan: Plan, origin: PlanOrigin, catalog: &Catalog) -> Explai
         text: None,
         parameters: ParameterOrigin::None,
         values: Vec::new(),
-        shape: QueryShape::default(),
+        write: None,
         tables,
         indexes,
         trials: Vec::new(),

@@ -6,8 +6,6 @@ use crate::facts::plan::{Node, OperandKind, conjuncts};
 use crate::facts::{Catalog, Explained, PlanOrigin, Sample, Table};
 use std::time::{Duration, Instant};
 
-/// From here on an estimate is wrong.
-const WRONG: f64 = 10.0;
 const ROWS: f64 = 30_000.0;
 /// Where the time for proofs is short.
 const FEWER_ROWS: f64 = 5_000.0;
@@ -23,8 +21,8 @@ pub fn draw(explained: &Explained, catalog: &Catalog, deadline: Instant) -> Vec<
         return Vec::new();
     }
     let mut scans: Vec<(f64, usize)> = (0..plan.nodes.len())
-        .filter(|node| plan.nodes[*node].relation.is_some())
-        .filter_map(|node| Some((plan.estimate_error(node).filter(|error| *error >= WRONG)?, node)))
+        .filter(|node| plan.nodes[*node].relation.is_some() && plan.is_misestimated(*node))
+        .filter_map(|node| Some((plan.estimate_error(node)?, node)))
         .collect();
     scans.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let mut samples: Vec<Sample> = Vec::new();

@@ -22,6 +22,14 @@ const LONGEST: f64 = 2.0;
 /// One setting, or several that belong together; the trial has the name of the first.
 type Settings = Vec<(&'static CStr, String)>;
 
+fn under<T>(settings: &Settings, body: impl FnOnce() -> T) -> T {
+    let values: Vec<CString> =
+        settings.iter().map(|(_, value)| CString::new(value.as_str()).expect("a number or a word")).collect();
+    let settings: Vec<(&CStr, &CStr)> =
+        settings.iter().zip(&values).map(|((name, _), value)| (*name, value.as_c_str())).collect();
+    with_settings(&settings, body)
+}
+
 pub fn try_settings(request: &Request, explained: &Explained, deadline: Instant) -> Vec<Trial> {
     let mut candidates: Vec<Settings> = Vec::new();
     candidates.extend(work_mem(explained).map(|kilobytes| vec![(c"work_mem", format!("{kilobytes}kB"))]));
@@ -32,13 +40,9 @@ pub fn try_settings(request: &Request, explained: &Explained, deadline: Instant)
     }
     let planner = WhatIf::new();
     let plan = |settings: &Settings| {
-        let values: Vec<CString> =
-            settings.iter().map(|(_, value)| CString::new(value.as_str()).expect("a number or a word")).collect();
-        let settings: Vec<(&CStr, &CStr)> =
-            settings.iter().zip(&values).map(|((name, _), value)| (*name, value.as_c_str())).collect();
         guarded(|| {
             with_search_path(request.search_path, || {
-                with_settings(&settings, || planner.plan(&request.query, bound(request), &[], &[]).cost)
+                under(settings, || planner.plan(&request.query, bound(request), &[], &[]).cost)
             })
         })
         .ok()
@@ -75,15 +79,11 @@ fn compare(request: &Request, explained: &Explained, settings: &Settings) -> (Op
     }
     let longest = explained.plan.execution_ms().unwrap_or_default() * LONGEST;
     let limit = Duration::from_secs_f64(longest / 1000.0 + 0.1).min(request.time_limit);
-    let values: Vec<CString> =
-        settings.iter().map(|(_, value)| CString::new(value.as_str()).expect("a number or a word")).collect();
-    let settings: Vec<(&CStr, &CStr)> =
-        settings.iter().zip(&values).map(|((name, _), value)| (*name, value.as_c_str())).collect();
-    let time = |settings: &[(&CStr, &CStr)]| {
-        let ran = guarded(|| with_settings(settings, || run(&execution(request, limit))));
+    let time = |settings: &Settings| {
+        let ran = guarded(|| under(settings, || run(&execution(request, limit))));
         ran.ok().filter(|ran| !ran.stopped).map(|ran| ran.execution_ms)
     };
-    (time(&[]), time(&settings))
+    (time(&Vec::new()), time(settings))
 }
 
 /// What the node that needs most needs to stay in memory, where one does not.
@@ -130,16 +130,12 @@ fn join_search(explained: &Explained) -> Option<Settings> {
     }
 }
 
-/// From here on an estimate is wrong.
-const WRONG: f64 = 10.0;
-
 /// Hash and merge joins instead of nested loops over more rows than were expected. Costs cannot tell, for the estimate is
 /// what is wrong.
 fn nested_loops(plan: &Plan) -> Option<Settings> {
     let misled = |number: usize| {
         let node = &plan.nodes[number];
-        let outer = node.children.first().and_then(|outer| plan.estimate_error(*outer));
-        node.kind == "Nested Loop" && outer.is_some_and(|error| error >= WRONG)
+        node.kind == "Nested Loop" && node.children.first().is_some_and(|outer| plan.is_misestimated(*outer))
     };
     (0..plan.nodes.len()).any(misled).then(|| vec![(c"enable_nestloop", "off".to_string())])
 }

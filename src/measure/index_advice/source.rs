@@ -4,7 +4,7 @@ use super::Request;
 use crate::db::{self, as_role, guarded, raise, with_search_path};
 use crate::facts::query::QueryShape;
 use crate::facts::{Database, NotPlanned, Source, statements};
-use crate::measure::query::{Bound, Query, Value, representative};
+use crate::measure::query::{Bound, Query, UNKNOWN_TYPE, Value, representative};
 use crate::measure::what_if::{Planned, WhatIf};
 use pgrx::PgSqlErrorCode;
 use regex_lite::Regex;
@@ -93,8 +93,6 @@ struct Text {
 
 /// Of calls, and of a mean time in ms.
 const MOST: f64 = 1e15;
-/// SQLSTATEs of a parameter whose type the context does not tell: ambiguous function or operator, indeterminate type.
-const UNKNOWN_TYPE: [&str; 2] = ["42725", "42P18"];
 /// SQLSTATE of a statement that is not one plannable query.
 const NOT_A_QUERY: &str = "0A000";
 

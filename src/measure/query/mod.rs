@@ -41,6 +41,8 @@ use std::sync::LazyLock;
 use tree::Raw;
 
 const MOST_PARAMETERS: i32 = 65535;
+/// SQLSTATEs of a parameter whose type the context does not tell: ambiguous function or operator, indeterminate type.
+pub const UNKNOWN_TYPE: [&str; 2] = ["42725", "42P18"];
 
 /// One SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES, ready to be planned. It holds ACCESS SHARE on its tables until the
 /// transaction ends.
@@ -201,8 +203,9 @@ impl Query {
         owners.into_iter().filter(|owner| !db::is_superuser(*owner)).collect()
     }
 
-    pub fn writes(&self) -> bool {
-        self.write.is_some()
+    /// What the statement writes.
+    pub fn write(&self) -> Option<&Write> {
+        self.write.as_ref()
     }
 
     pub fn text(&self) -> &CStr {
@@ -242,18 +245,12 @@ impl Query {
                 let list = pg_sys::makeParamList(types.len() as i32);
                 let slots = (*list).params.as_mut_slice(types.len());
                 for (position, (slot, oid)) in slots.iter_mut().zip(types).enumerate() {
-                    // Without a type the planner leaves the parameter alone.
-                    *slot = pg_sys::ParamExternData { isnull: true, ..Default::default() };
-                    match values.get(position) {
-                        None | Some(Value::Unknown) => continue,
-                        Some(Value::Null) => {}
-                        Some(Value::Text(text)) => {
-                            slot.value = input(*oid, text);
-                            slot.isnull = false;
-                        }
-                    }
-                    slot.ptype = *oid;
-                    slot.pflags = pg_sys::PARAM_FLAG_CONST as u16;
+                    *slot = match values.get(position) {
+                        // Without a type the planner leaves the parameter alone.
+                        None | Some(Value::Unknown) => pg_sys::ParamExternData { isnull: true, ..Default::default() },
+                        Some(Value::Null) => constant(*oid, None),
+                        Some(Value::Text(text)) => constant(*oid, Some(text)),
+                    };
                 }
                 Bound { list, tree: self.address() }
             })
@@ -271,6 +268,18 @@ impl Bound {
     pub(super) fn list(self, query: &Query) -> pg_sys::ParamListInfo {
         assert!(self.list.is_null() || self.tree == query.address(), "values of another query");
         self.list
+    }
+}
+
+/// A parameter that the planner may take as a constant; None: NULL. Raises the error of the type's input function.
+unsafe fn constant(oid: pg_sys::Oid, text: Option<&str>) -> pg_sys::ParamExternData {
+    // SAFETY: the type is one that analysis found.
+    let value = text.map(|text| unsafe { input(oid, text) });
+    pg_sys::ParamExternData {
+        isnull: value.is_none(),
+        value: value.unwrap_or(pg_sys::Datum::null()),
+        pflags: pg_sys::PARAM_FLAG_CONST as u16,
+        ptype: oid,
     }
 }
 

@@ -1,15 +1,12 @@
 //! A statement as plain data, analyzed by the server where it can be.
 
-use super::Query;
+use super::{Query, UNKNOWN_TYPE};
 use crate::db::guarded;
 use crate::facts::Statement;
 use crate::facts::statement_tree::{Source, parse};
 
 /// SQLSTATEs of a statement whose tables, columns, functions or types are not here.
 const NOT_HERE: &[&str] = &["42P01", "42703", "3F000", "42883", "42704"];
-
-/// SQLSTATEs of a parameter whose type the context does not tell: ambiguous function or operator, indeterminate type.
-const UNKNOWN_TYPE: &[&str] = &["42725", "42P18"];
 
 /// Raises errors as `Query::analyze` does, but for what is not here: of such a statement the text alone is read.
 pub fn statement(argument: &str, text: &str) -> Statement {

@@ -1,6 +1,6 @@
 //! A statement as it stands, with what it writes, ready to be executed.
 
-use super::{Value, input, only_statement};
+use super::{Value, constant, only_statement};
 use crate::db::raise;
 use pgrx::pg_sys::{self, Oid};
 use pgrx::{PgList, PgSqlErrorCode};
@@ -53,20 +53,15 @@ unsafe fn bind(types: *const Oid, number: usize, values: &[Value]) -> pg_sys::Pa
         let types = std::slice::from_raw_parts(types, number);
         let list = pg_sys::makeParamList(types.len() as i32);
         for (position, (slot, oid)) in (*list).params.as_mut_slice(types.len()).iter_mut().zip(types).enumerate() {
-            *slot = pg_sys::ParamExternData { isnull: true, ptype: *oid, ..Default::default() };
-            slot.pflags = pg_sys::PARAM_FLAG_CONST as u16;
-            match values.get(position) {
-                Some(Value::Text(text)) => {
-                    slot.value = input(*oid, text);
-                    slot.isnull = false;
-                }
-                Some(Value::Null) => {}
+            *slot = match values.get(position) {
+                Some(Value::Text(text)) => constant(*oid, Some(text)),
+                Some(Value::Null) => constant(*oid, None),
                 Some(Value::Unknown) | None => raise(
                     PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
                     format!("argument params: ${} has no value, and statistics give none", position + 1),
                     "Pass a value for each parameter: params => array['42', 'open'].",
                 ),
-            }
+            };
         }
         list
     }

@@ -163,7 +163,7 @@ fn with_ancestors<'a>(catalog: &'a Catalog, table: &'a Table) -> impl Iterator<I
 fn awaited(facts: &Facts) -> Vec<(&ForeignKey, f64)> {
     let (explained, catalog) = (facts.explained(), facts.catalog());
     let plan = &explained.plan;
-    let planned = explained.shape.write.as_ref().filter(|write| write.kind == WriteKind::Delete);
+    let planned = explained.write.as_ref().filter(|write| write.kind == WriteKind::Delete);
     let planned = planned.filter(|_| !plan.nodes.iter().any(|node| node.kind == "ModifyTable"));
     let mut deletes: Vec<(u32, f64)> =
         planned.zip(plan.nodes.first()).map(|(write, root)| (write.table, root.rows)).into_iter().collect();

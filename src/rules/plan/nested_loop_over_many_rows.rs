@@ -1,6 +1,5 @@
-use crate::advice::plan_estimates::WRONG;
 use crate::advice::plan_weight::{Explains, finding, shown};
-use crate::facts::plan::{Plan, Relationship};
+use crate::facts::plan::{Plan, Relationship, WRONG};
 use crate::facts::{Facts, PlanOrigin, rounded};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
@@ -91,7 +90,7 @@ fn found(facts: &Facts, options: &Options) -> Vec<(usize, Finding)> {
 fn cause_of(facts: &Facts, node: usize) -> usize {
     let plan = &facts.explained().plan;
     match plan.nodes[node].children.first() {
-        Some(outer) if plan.estimate_error(*outer).is_some_and(|error| error >= WRONG) => start(plan, *outer),
+        Some(outer) if plan.is_misestimated(*outer) => start(plan, *outer),
         _ => node,
     }
 }
@@ -201,9 +200,8 @@ const MANY_MORE: f64 = 10.0;
 
 /// Where the rows of a node are misestimated first.
 fn start(plan: &Plan, node: usize) -> usize {
-    let is_off = |node: usize| plan.estimate_error(node).is_some_and(|error| error >= WRONG);
     let mut at = node;
-    while let Some(child) = plan.nodes[at].children.iter().copied().find(|child| is_off(*child)) {
+    while let Some(child) = plan.nodes[at].children.iter().copied().find(|child| plan.is_misestimated(*child)) {
         at = child;
     }
     at

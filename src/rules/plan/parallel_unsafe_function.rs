@@ -59,7 +59,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     // These are never parallel.
     let writes = plan.nodes.iter().any(|node| ["ModifyTable", "LockRows"].contains(&node.kind.as_str()));
     let workers = explained.setting("max_parallel_workers_per_gather").unwrap_or(0.0);
-    if parallel || writes || explained.shape.write.is_some() || workers == 0.0 {
+    if parallel || writes || explained.write.is_some() || workers == 0.0 {
         return Ok(Vec::new());
     }
     let scans = (0..plan.nodes.len()).filter(|node| plan.nodes[*node].kind == "Seq Scan");

@@ -1,8 +1,7 @@
-use crate::advice::plan_estimates::WRONG;
 use crate::advice::plan_index::{costs, fixed_by_indexes, is_told_elsewhere};
 use crate::advice::plan_weight::{Explains, finding, relation, shown};
 use crate::facts::Facts;
-use crate::facts::plan::{Plan, Relationship, conjuncts};
+use crate::facts::plan::{Plan, Relationship, WRONG, conjuncts};
 use crate::facts::query::Part;
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
