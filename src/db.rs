@@ -6,6 +6,9 @@ use pgrx::prelude::*;
 use std::ffi::{CStr, c_char};
 use std::panic::AssertUnwindSafe;
 
+/// Begins the text of what is read, by which pg_stat_statements shows whose it is.
+pub const MARK: &str = "/* pg_dbre */ ";
+
 /// Rows fetched from a cursor at a time, so that no result is held twice.
 const BATCH: std::ffi::c_long = 1000;
 
@@ -40,8 +43,10 @@ impl Row<'_> {
 ///
 /// A SQL error unwinds, as everywhere in pgrx; `guarded` catches it.
 pub fn read<T>(sql: &str, args: &[DatumWithOid], mut value: impl FnMut(&mut Row) -> T) -> Vec<T> {
+    let sql = format!("{MARK}{sql}");
     Spi::connect(|client| {
-        let mut cursor = client.try_open_cursor(sql, args).unwrap_or_else(|error| panic!("cannot read: {error}"));
+        let mut cursor =
+            client.try_open_cursor(sql.as_str(), args).unwrap_or_else(|error| panic!("cannot read: {error}"));
         let mut results = Vec::new();
         let (mut types, mut values, mut nulls) = (Vec::new(), Vec::new(), Vec::new());
         loop {

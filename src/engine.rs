@@ -124,6 +124,13 @@ fn judges(given: Need) -> impl Fn(&Rule) -> bool {
     move |rule| rule.needs.contains(&given)
 }
 
+/// A rule's options as they are set; its defaults where what is set is not valid.
+pub fn options(rule: &Rule) -> Options {
+    let settings = facts::rule_settings();
+    let set = settings.get(rule.id).and_then(|setting| Options::resolve(rule, &setting.options).ok());
+    set.unwrap_or_else(|| Options::defaults(rule))
+}
+
 /// How a rule is to be run, or what stands in its way.
 struct Plan {
     rule: &'static Rule,
@@ -200,6 +207,9 @@ impl Run {
             finding.severity = plan.severity.unwrap_or(finding.severity);
             // A name may hold a line break; a summary is one line.
             finding.summary = finding.summary.replace(char::is_control, " ");
+            if rule.needs.contains(&Need::Plan) {
+                finding.object = self.facts.object_in_plan(&finding.object);
+            }
             if finding.severity <= min_severity {
                 let fingerprint = fingerprint(rule.id, &finding.object);
                 self.findings.push(Reported { rule, fingerprint, finding, rollback_sql: None });

@@ -40,6 +40,14 @@ pub enum Need {
     Statement,
     /// Not read by `check()`: it is a query's plan.
     Plan,
+    /// Not read by `check()`: the workload has its own functions.
+    StatementStatistics,
+    /// Not read by `check()`: a server's log may be large.
+    ServerLog,
+    /// Not read by `check()`: the texts of all statements are analyzed for it.
+    Lookups,
+    /// Not read by `check()`: what the hook has seen.
+    Bursts,
 }
 
 impl Need {
@@ -53,6 +61,10 @@ impl Need {
             Need::IndexAdvice => "index advice (dbre.index_advice())",
             Need::Statement => "statement (dbre.query_findings())",
             Need::Plan => "plan (dbre.explain_findings(), dbre.plan_findings())",
+            Need::StatementStatistics => "statement statistics (dbre.workload_findings())",
+            Need::ServerLog => "server log (dbre.log_findings())",
+            Need::Lookups => "lookups among the statements (dbre.n_plus_one())",
+            Need::Bursts => "bursts that the hook has seen (dbre.n_plus_one())",
         }
     }
 
@@ -64,6 +76,11 @@ impl Need {
             Need::Plan => {
                 Some("it judges the plan that dbre.explain_findings() makes or dbre.plan_findings() is given")
             }
+            Need::StatementStatistics => {
+                Some("it judges what pg_stat_statements has counted, and is run by dbre.workload_findings()")
+            }
+            Need::ServerLog => Some("it judges the server's log, and is run by dbre.log_findings()"),
+            Need::Lookups | Need::Bursts => Some("it is run by dbre.n_plus_one() and dbre.workload_findings()"),
             _ => None,
         }
     }
@@ -208,7 +225,9 @@ impl InvalidOption {
 
 /// Setup SQL with the expected outcome; run by the scenarios in a database of its own. For a rule that judges index advice it
 /// leaves a table `workload` to advise on, for one that judges plans `example (query, analyze)` or `example (plan)`, for one that
-/// judges statements `example (query)`, with one row. It may set example.time_limit for the database.
+/// judges statements `example (query)`, with one row, for one that judges the log `example (line)`, for one that judges statement
+/// statistics, lookups or bursts `traffic (step, query, times)`: what a client is to send, `%s` in it the number of the time. It
+/// may set example.time_limit for the database.
 pub struct Case {
     pub name: &'static str,
     pub setup: &'static str,

@@ -2,13 +2,14 @@
 
 use super::plan_weight::{Basis, Explains};
 use crate::engine::Reported;
-use crate::facts::{Catalog, Explained};
+use crate::facts::{Catalog, Facts};
 use crate::finding::fingerprint;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
 /// Findings of one rule on partitions of one table that one Append reads become one: that with a fix, or the weightiest.
-pub fn merged(findings: Vec<Reported>, explained: &Explained, catalog: &Catalog) -> Vec<Reported> {
+pub fn merged(findings: Vec<Reported>, facts: &Facts) -> Vec<Reported> {
+    let (explained, catalog) = (facts.explained(), facts.catalog());
     let plan = &explained.plan;
     let nodes: HashMap<&str, usize> = (0..plan.nodes.len()).map(|node| (plan.path(node), node)).collect();
     let mut groups = BTreeMap::<(&str, usize, u32), Vec<Reported>>::new();
@@ -25,7 +26,7 @@ pub fn merged(findings: Vec<Reported>, explained: &Explained, catalog: &Catalog)
             None => alone.push(reported),
         }
     }
-    alone.extend(groups.into_iter().map(|((_, append, table), group)| one(group, (append, table), explained, catalog)));
+    alone.extend(groups.into_iter().map(|((_, append, table), group)| one(group, (append, table), facts)));
     alone
 }
 
@@ -35,7 +36,8 @@ fn root(table: u32, catalog: &Catalog) -> Option<u32> {
     std::iter::successors(Some(table), parent).skip(1).last()
 }
 
-fn one(mut group: Vec<Reported>, (append, table): (usize, u32), explained: &Explained, catalog: &Catalog) -> Reported {
+fn one(mut group: Vec<Reported>, (append, table): (usize, u32), facts: &Facts) -> Reported {
+    let (explained, catalog) = (facts.explained(), facts.catalog());
     let partitions = group.len();
     let (whole, basis) = match explained.plan.execution_ms() {
         Some(ms) => (ms, Basis::Measured),
@@ -60,7 +62,7 @@ fn one(mut group: Vec<Reported>, (append, table): (usize, u32), explained: &Expl
     let name = catalog.known(table).map_or_else(String::new, |table| table.name.to_string());
     let finding = &mut first.finding;
     // Which of them takes most is not the same each time.
-    finding.object = format!("{} > {name}", explained.plan.path(append));
+    finding.object = facts.object_in_plan(&format!("{} > {name}", explained.plan.path(append)));
     first.fingerprint = fingerprint(first.rule.id, &finding.object);
     finding.weight = weight;
     finding.severity =

@@ -9,7 +9,7 @@ use crate::engine::{self, Run};
 use crate::facts::plan::{self, Plan};
 use crate::facts::{Explained, Facts, IndexAdvice, ParameterOrigin, PlanOrigin, shortened};
 use crate::finding::severity;
-use crate::measure::explain::{self, Request};
+use crate::measure::explain::{self, Request, Rights};
 use crate::measure::query::Query;
 use crate::rule::{Need, Rule};
 use pgrx::datum::Interval;
@@ -144,6 +144,7 @@ impl Arguments<'_> {
             compare_runs,
             time_limit,
             search_path: &search_path,
+            rights: Rights::Caller,
             query,
         })
     }
@@ -169,7 +170,7 @@ fn findings(mut facts: Facts, (explained, advice): (Explained, IndexAdvice), tak
     let takes = |rule: &Rule| takes(rule) && !(reads_nothing && rule.needs.contains(&Need::Plan));
     let mut run = with_settings(&PRINTING, || engine::judge_with(&given, facts, takes));
     super::check::refuse_total_failure(&run);
-    run.findings = plan_partitions::merged(run.findings, run.facts.explained(), run.facts.catalog());
+    run.findings = plan_partitions::merged(run.findings, &run.facts);
     for reported in &mut run.findings {
         reported.finding.evidence.insert("plan".to_string(), about.clone());
     }

@@ -1,5 +1,6 @@
 //! What rules judge: plain structs, read once per call and only where a selected rule needs them.
 
+mod bursts;
 mod catalog;
 mod column_statistics;
 mod database;
@@ -9,19 +10,26 @@ mod files;
 mod foreign_keys;
 mod index_advice;
 mod indexes;
+mod lookups;
 mod names;
+pub mod normalized;
 pub mod plan;
 mod planned_tables;
 mod predicate;
 pub mod query;
 mod relation_names;
+pub mod server_log;
 mod settings;
 mod statement;
+mod statement_change;
+mod statement_statistics;
+mod statement_tracking;
 pub mod statement_tree;
 mod statements;
 mod tables;
 mod workload;
 
+pub use bursts::{Burst, bursts, hook_is_loaded, why_bursts_are_not_recorded};
 pub use catalog::{Catalog, same_columns};
 pub use column_statistics::{ColumnStatistics, Statistics};
 pub use database::Database;
@@ -33,14 +41,22 @@ pub use explained::{
 pub use foreign_keys::ForeignKey;
 pub use index_advice::{AdvisedQuery, IndexAdvice, NotPlanned, Source, rounded, shortened};
 pub use indexes::{Index, index_definitions};
+pub use lookups::{
+    Lookup, LookupKey, Lookups, NotAnalyzed, ReadingShape, ReadingStatement, Source as ReadingSource, Watch,
+    search_path_of,
+};
 pub use names::{Name, QualifiedName};
 pub use planned_tables::{planned_functions, planned_tables, planner_settings};
 pub use relation_names::{Namer, RelationNames};
+pub use server_log::ServerLog;
 pub use settings::{RuleSetting, rule_settings, suppressed};
 #[cfg(any(test, feature = "pg_test"))]
 pub use statement::{TableNames, filters};
+pub use statement_change::{Change, Counters};
+pub use statement_statistics::{StatementStatistics, Targets};
+pub use statement_tracking::{Setup, Tracking};
 pub use statement_tree::Statement;
-pub use statements::{statements, statements_days};
+pub use statements::{MeasuredStatement, statements, statements_days};
 pub use tables::{Column, Table, TableKind};
 pub use workload::Workload;
 
@@ -59,6 +75,12 @@ pub struct Facts {
     index_advice: Option<IndexAdvice>,
     explained: Option<Explained>,
     statement: Option<Statement>,
+    statement_statistics: Option<StatementStatistics>,
+    server_log: Option<ServerLog>,
+    lookups: Option<Lookups>,
+    bursts: Option<Vec<Burst>>,
+    /// Which of several queries the plan is of.
+    query: Option<String>,
 }
 
 impl Facts {
@@ -83,6 +105,11 @@ impl Facts {
             index_advice: None,
             explained: None,
             statement: None,
+            statement_statistics: None,
+            server_log: None,
+            lookups: None,
+            bursts: None,
+            query: None,
             database,
         }
     }
@@ -125,12 +152,58 @@ impl Facts {
         self.explained = Some(explained);
     }
 
+    /// As `explain`, with what the query is called, for several are judged in one call.
+    pub fn explain_one_of_several(&mut self, query: String, explained: Explained) {
+        self.query = Some(query);
+        self.explained = Some(explained);
+    }
+
+    /// The identity of something in the plan.
+    pub fn object_in_plan(&self, object: &str) -> String {
+        match &self.query {
+            Some(query) => format!("{object} in {query}"),
+            None => object.to_string(),
+        }
+    }
+
     pub fn statement(&self) -> &Statement {
         self.statement.as_ref().expect("a statement is given before it is judged")
     }
 
     pub fn set_statement(&mut self, statement: Statement) {
         self.statement = Some(statement);
+    }
+
+    pub fn statement_statistics(&self) -> &StatementStatistics {
+        self.statement_statistics.as_ref().expect("statistics are read before they are judged")
+    }
+
+    pub fn set_statement_statistics(&mut self, statistics: StatementStatistics) {
+        self.statement_statistics = Some(statistics);
+    }
+
+    pub fn server_log(&self) -> &ServerLog {
+        self.server_log.as_ref().expect("a log is read before it is judged")
+    }
+
+    pub fn set_server_log(&mut self, log: ServerLog) {
+        self.server_log = Some(log);
+    }
+
+    pub fn lookups(&self) -> &Lookups {
+        self.lookups.as_ref().expect("statements are analyzed before lookups are judged")
+    }
+
+    pub fn set_lookups(&mut self, lookups: Lookups) {
+        self.lookups = Some(lookups);
+    }
+
+    pub fn bursts(&self) -> &[Burst] {
+        self.bursts.as_ref().expect("bursts are read before they are judged")
+    }
+
+    pub fn set_bursts(&mut self, bursts: Vec<Burst>) {
+        self.bursts = Some(bursts);
     }
 
     /// Why a need could not be read, if so.
@@ -141,6 +214,7 @@ impl Facts {
             Need::RelationNames => self.relation_names.as_ref()?.as_ref().err(),
             Need::Workload => self.workload.as_ref()?.as_ref().err(),
             Need::IndexAdvice | Need::Statement | Need::Plan => None,
+            Need::StatementStatistics | Need::ServerLog | Need::Lookups | Need::Bursts => None,
             Need::DynamicFunctions => self.dynamic_functions.as_ref()?.as_ref().err(),
         }
     }

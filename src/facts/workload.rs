@@ -1,7 +1,7 @@
 //! Which columns the statements in pg_stat_statements filter by.
 
 use super::statement::{self, Filter, TableNames};
-use super::statements::{Statement, statements};
+use super::statements::{MeasuredStatement, statements};
 use super::{Catalog, Database, Table};
 use crate::db::{self, Arena, guarded};
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ impl Workload {
         let Some(statements) = statements(database, STATEMENTS) else { return Workload::default() };
         let mut workload = Workload { known: true, ..Workload::default() };
         let names = TableNames::of(catalog);
-        for Statement { text, calls, search_path, role_name, .. } in statements {
+        for MeasuredStatement { text, calls, search_path, role_name, .. } in statements {
             db::check_for_interrupts();
             match parse(text, &names, &schemas(&search_path, &role_name)) {
                 Some(filters) => workload.add(filters, calls),

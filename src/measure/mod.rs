@@ -1,13 +1,16 @@
 //! What must be tried rather than read: queries analyzed and planned by the server itself, with indexes that do not exist.
 
+pub mod bursts;
 pub mod explain;
 pub mod index_advice;
+pub mod lookups;
 pub mod query;
 mod server;
 pub mod what_if;
 
-/// Called once, when the library is loaded. The hooks do nothing unless a call of ours plans.
+/// Called once, when the library is loaded. The planner's hooks do nothing unless a call of ours plans.
 pub fn install_hooks() {
+    bursts::install();
     query::install_hook();
     what_if::install_hooks();
 }

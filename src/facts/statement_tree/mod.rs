@@ -14,6 +14,7 @@ pub use select::{
     SortKey, Target, Window, With,
 };
 
+use super::normalized::normalized;
 use super::query::WriteKind;
 use crate::db::Caught;
 use std::hash::Hasher;
@@ -87,52 +88,5 @@ impl Statement {
     /// The character of the text, from 1, as the server's messages count.
     pub fn position(&self, location: Option<usize>) -> Option<usize> {
         Some(self.text.get(..location?)?.chars().count() + 1)
-    }
-}
-
-/// Constants become `?`, what is between words one space; case as it is.
-fn normalized(text: &str) -> String {
-    let mut characters = text.trim().trim_end_matches(';').chars().peekable();
-    let (mut result, mut in_word) = (String::with_capacity(text.len()), false);
-    while let Some(character) = characters.next() {
-        match character {
-            '\'' => {
-                // A doubled quote begins the next part of the same constant.
-                characters.by_ref().find(|next| *next == '\'');
-                if !result.ends_with('?') {
-                    result.push('?');
-                }
-                in_word = false;
-            }
-            digit if digit.is_ascii_digit() && !in_word => {
-                while characters.next_if(|next| next.is_ascii_alphanumeric() || *next == '.').is_some() {}
-                result.push('?');
-            }
-            space if space.is_whitespace() => {
-                if !result.ends_with(' ') {
-                    result.push(' ');
-                }
-                in_word = false;
-            }
-            other => {
-                result.push(other);
-                in_word = other.is_alphanumeric() || matches!(other, '_' | '$' | '"');
-            }
-        }
-    }
-    result
-}
-
-#[cfg(test)]
-mod unit_tests {
-    use super::normalized;
-
-    #[test]
-    fn constants_and_layout_do_not_count() {
-        assert_eq!(
-            normalized("select  a1\nfrom t where b = 'it''s' and c = 12.5;"),
-            "select a1 from t where b = ? and c = ?"
-        );
-        assert_eq!(normalized("select $1, x2"), "select $1, x2");
     }
 }

@@ -1,20 +1,22 @@
 //! A query's plan, planned or run, with all that the rules on plans want to know beside it.
 
+mod recorded;
 mod relate;
 mod run;
 mod samples;
 mod time_limit;
 mod trials;
 
+pub use recorded::{Recorded, recorded};
 pub use relate::given;
 
 use super::index_advice::{self, Origin, Parameters, Weight};
 use super::query::{Bound, Query, Value};
 use super::what_if::WhatIf;
 use crate::advice::index_selection::Options;
-use crate::db::{PRINTING, raise, with_search_path, with_settings};
+use crate::db::{PRINTING, as_role, raise, with_search_path, with_settings};
 use crate::facts::plan::{self, Plan};
-use crate::facts::{Catalog, Database, Explained, IndexAdvice, ParameterOrigin, PlanOrigin};
+use crate::facts::{Catalog, Database, Explained, IndexAdvice, MeasuredStatement, ParameterOrigin, PlanOrigin};
 use pgrx::PgSqlErrorCode;
 use run::{Execution, Ran, run};
 use std::ffi::CStr;
@@ -32,8 +34,26 @@ pub struct Request<'a> {
     /// Run it again under the settings that are tried.
     pub compare_runs: bool,
     pub time_limit: Duration,
-    /// Of the caller.
     pub search_path: &'a CStr,
+    pub rights: Rights<'a>,
+}
+
+/// With whose rights a query is planned, and run.
+#[derive(Clone, Copy)]
+pub enum Rights<'a> {
+    Caller,
+    /// Of the role with which a recorded statement may be planned. It is not run.
+    Of(u32, &'a MeasuredStatement),
+}
+
+impl Request<'_> {
+    /// Plans with the rights and in the search_path that give the text its meaning.
+    fn planning<T>(&self, body: impl FnOnce() -> T) -> T {
+        match self.rights {
+            Rights::Caller => with_search_path(self.search_path, body),
+            Rights::Of(role, _) => as_role(role, self.search_path, body),
+        }
+    }
 }
 
 /// Proofs take at most this share of the time that the query took when it was run …
@@ -71,7 +91,7 @@ fn with_proofs(
 ) -> (Explained, IndexAdvice) {
     let for_proofs = match plan.execution_ms {
         Some(ms) => Duration::from_secs_f64(ms * SHARE_OF_RUN / 1000.0).clamp(LEAST_FOR_PROOFS, MOST_FOR_PROOFS),
-        None => MOST_FOR_PROOFS,
+        None => MOST_FOR_PROOFS.min(request.time_limit),
     };
     let deadline = Instant::now() + for_proofs;
     let advice = match is_worth_a_search(&plan) {
@@ -99,8 +119,7 @@ fn bound(request: &Request) -> Bound {
 /// Of a statement that writes, the plan that finds its rows; no nodes, if it reads nothing.
 fn planned(request: &Request) -> Plan {
     let begun = Instant::now();
-    let json =
-        with_search_path(request.search_path, || WhatIf::new().explain_verbosely(&request.query, bound(request)));
+    let json = request.planning(|| WhatIf::new().explain_verbosely(&request.query, bound(request)));
     let planning_ms = begun.elapsed().as_secs_f64() * 1000.0;
     Plan { planning_ms: Some(planning_ms), ..json.map(|json| plan_of(&json)).unwrap_or_default() }
 }
@@ -150,8 +169,12 @@ fn advise(request: &Request, database: &Database, catalog: &Catalog, time_limit:
         ParameterOrigin::None | ParameterOrigin::Generic => Parameters::Generic,
         ParameterOrigin::Given | ParameterOrigin::Sampled => Parameters::Given(request.values.clone()),
     };
+    let origin = match request.rights {
+        Rights::Caller => Origin::Texts(vec![request.text]),
+        Rights::Of(_, statement) => Origin::Recorded(vec![statement]),
+    };
     let request = index_advice::Request {
-        origin: Origin::Texts(vec![request.text]),
+        origin,
         weigh_by: Weight::Calls,
         parameters,
         max_queries: 1,

@@ -1,7 +1,7 @@
 //! The same query under other settings: what the planner says of it and, where the caller asked for it, how long it takes.
 
 use super::{Request, bound, execution, run};
-use crate::db::{self, guarded, with_search_path, with_settings};
+use crate::db::{self, guarded, with_settings};
 use crate::facts::plan::Plan;
 use crate::facts::{Explained, PlanOrigin, Trial};
 use crate::measure::what_if::WhatIf;
@@ -40,12 +40,8 @@ pub fn try_settings(request: &Request, explained: &Explained, deadline: Instant)
     }
     let planner = WhatIf::new();
     let plan = |settings: &Settings| {
-        guarded(|| {
-            with_search_path(request.search_path, || {
-                under(settings, || planner.plan(&request.query, bound(request), &[], &[]).cost)
-            })
-        })
-        .ok()
+        guarded(|| request.planning(|| under(settings, || planner.plan(&request.query, bound(request), &[], &[]).cost)))
+            .ok()
     };
     let mut trials = Vec::new();
     let mut cost_before = None;

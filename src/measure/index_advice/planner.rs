@@ -1,12 +1,13 @@
 //! The server's planner behind the search.
 
-use super::source::{PRINTED_IN, SourcedQuery};
+use super::source::SourcedQuery;
 use super::writes::Writes;
 use crate::advice::index_ddl;
 use crate::advice::index_selection::{Candidate, Hypothetical, Planned, Planner, Stage};
 use crate::db::{self, as_role, guarded};
 use crate::facts::Catalog;
 use crate::facts::query::{Part, QueryShape};
+use crate::measure::query::PRINTED_IN;
 use crate::measure::what_if::WhatIf;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};

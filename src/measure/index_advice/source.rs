@@ -1,20 +1,19 @@
 //! Where the queries come from, and what each counts.
 
 use super::Request;
-use crate::db::{self, as_role, guarded, raise, with_search_path};
+use crate::db::{self, raise, with_search_path};
 use crate::facts::query::QueryShape;
-use crate::facts::{Database, NotPlanned, Source, statements};
-use crate::measure::query::{Bound, Query, UNKNOWN_TYPE, Value, representative};
-use crate::measure::what_if::{Planned, WhatIf};
+use crate::facts::{Database, MeasuredStatement, NotPlanned, Source, statements};
+use crate::measure::query::{Analyzed, Bound, Chosen, Query, Text, Value, may_be_query};
 use pgrx::PgSqlErrorCode;
-use regex_lite::Regex;
 use std::ffi::{CStr, CString};
-use std::sync::LazyLock;
 use std::time::Instant;
 
 #[derive(Clone, Debug)]
 pub enum Origin<'a> {
     Statements,
+    /// Some of pg_stat_statements.
+    Recorded(Vec<&'a MeasuredStatement>),
     /// A table or a query that gives query, calls and mean_ms; the text is a query.
     Query(String),
     Texts(Vec<&'a str>),
@@ -27,7 +26,7 @@ impl Origin<'_> {
         match self {
             Origin::Statements => Source::Statements,
             Origin::Query(_) => Source::Table,
-            Origin::Texts(_) | Origin::Conditions(_) => Source::Texts,
+            Origin::Texts(_) | Origin::Conditions(_) | Origin::Recorded(_) => Source::Texts,
         }
     }
 }
@@ -45,12 +44,6 @@ pub enum Parameters {
     /// Of the only query.
     Given(Vec<Value>),
 }
-
-/// What is printed of a query means the same wherever it is read.
-pub const PRINTED_IN: &CStr = c"pg_catalog, pg_temp";
-
-/// Sets of parameter values of which the one is taken whose planned rows are nearest to the measured.
-const SETS: usize = 3;
 
 /// A query that was planned as it is.
 pub struct Sourced {
@@ -79,16 +72,11 @@ pub struct SourcedQuery {
     pub search_path: CString,
 }
 
-struct Text {
-    /// By the server or made of names, not written by the caller.
-    is_recorded: bool,
+struct Counted {
+    text: Text,
     query_id: Option<i64>,
-    text: String,
     calls: f64,
     mean_ms: Option<f64>,
-    rows_per_call: Option<f64>,
-    role: u32,
-    search_path: CString,
 }
 
 /// Of calls, and of a mean time in ms.
@@ -99,52 +87,47 @@ const NOT_A_QUERY: &str = "0A000";
 pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
     let mut sourced = Sourced { queries: Vec::new(), not_planned: Vec::new(), left_out: 0, cut_off: false };
     let texts = texts(request, database);
-    let single = texts.len() == 1 && request.origin.source() == Source::Texts;
-    for (place, text) in texts.into_iter().enumerate() {
+    let single = texts.len() == 1 && matches!(request.origin, Origin::Texts(_) | Origin::Conditions(_));
+    for (place, Counted { text, query_id, calls, mean_ms }) in texts.into_iter().enumerate() {
         db::check_for_interrupts();
         if place > 0 && Instant::now() > until {
             sourced.cut_off = true;
             break;
         }
-        // Of a single query the caller wants to see the server's own error.
-        let analyzed = match single {
-            true => Ok(analyze(&text, &request.parameters, Query::analyze)),
-            false => guarded(|| analyze(&text, &request.parameters, Query::analyze)).or_else(|first| {
-                match text.query_id.is_some() && UNKNOWN_TYPE.contains(&first.sqlstate.as_str()) {
-                    // Another error than the first is not what is wrong with the text.
-                    true => {
-                        guarded(|| analyze(&text, &request.parameters, Query::analyze_with_integers)).map_err(|_| first)
-                    }
-                    false => Err(first),
-                }
-            }),
+        let planned = |how| {
+            let analyzed = text.analyze(how);
+            let chosen = match &request.parameters {
+                Parameters::Sampled => text.plan_with_sampled(&analyzed),
+                Parameters::Generic => text.plan_generic(&analyzed),
+                Parameters::Given(values) => text.plan_with(&analyzed, values),
+            };
+            (analyzed, chosen)
         };
-        match analyzed {
-            Ok(Analyzed { shape, .. }) if shape.references.is_empty() && shape.write.is_none() => {
+        // Of a single query the caller wants to see the server's own error.
+        let planned = if single { Ok(planned(Query::analyze)) } else { text.guarded(planned) };
+        match planned {
+            Ok((Analyzed { shape, .. }, _)) if shape.references.is_empty() && shape.write.is_none() => {
                 sourced.left_out += 1;
             }
-            Ok(Analyzed { query, shape, values, planned, role }) => sourced.queries.push(SourcedQuery {
-                query_id: text.query_id,
-                calls: text.calls,
-                mean_ms: text.mean_ms,
-                rows_per_call: text.rows_per_call,
-                cost: planned.cost,
-                indexes: planned.existing,
-                weight: 0.0,
-                shape,
-                query,
-                values,
-                role,
-                search_path: text.search_path,
-                text: text.text,
-            }),
+            Ok((Analyzed { query, shape, role }, Chosen { values, planned, .. })) => {
+                sourced.queries.push(SourcedQuery {
+                    query_id,
+                    calls,
+                    mean_ms,
+                    rows_per_call: text.rows_per_call,
+                    cost: planned.cost,
+                    indexes: planned.existing,
+                    weight: 0.0,
+                    shape,
+                    query,
+                    values,
+                    role,
+                    search_path: text.search_path,
+                    text: text.text,
+                });
+            }
             Err(caught) if caught.sqlstate == NOT_A_QUERY => sourced.left_out += 1,
-            Err(why) => sourced.not_planned.push(NotPlanned {
-                query_id: text.query_id,
-                text: text.text,
-                calls: text.calls,
-                why,
-            }),
+            Err(why) => sourced.not_planned.push(NotPlanned { query_id, text: text.text, calls, why }),
         }
     }
     for query in &mut sourced.queries {
@@ -156,92 +139,30 @@ pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
     sourced
 }
 
-struct Analyzed {
-    query: Query,
-    shape: QueryShape,
-    values: Bound,
-    /// As things are.
-    planned: Planned,
-    role: u32,
-}
-
-/// The role that ran it; of a superuser, the owner of what the query names, if that is another's: planning runs the owner's
-/// code as it is now.
-fn planning_role(text: &Text, query: &Query) -> u32 {
-    if !text.is_recorded || !db::is_superuser(text.role) {
-        return text.role;
-    }
-    match query.lesser_owners().as_slice() {
-        [] => text.role,
-        [owner] => *owner,
-        _ => raise(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "a superuser ran it, and planning it would run what several other roles own",
-            "Pass it in queries => ARRAY[…] if you trust the owners of its tables and functions.",
-        ),
-    }
-}
-
-fn analyze(text: &Text, parameters: &Parameters, how: fn(&str, &str) -> Query) -> Analyzed {
-    if !db::may_become(text.role) {
-        raise(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "it is planned with the rights of the role that ran it, which the caller may not become",
-            "GRANT the role to the caller, or call as a superuser.",
-        )
-    }
-    let planner = WhatIf::new();
-    let query = as_role(text.role, &text.search_path, || how("query", &text.text));
-    let role = planning_role(text, &query);
-    // Planned too, with a look at permissions, but printed in a search_path in which names are qualified.
-    let shape = as_role(role, PRINTED_IN, || query.shape());
-    let plan = |values: Bound| as_role(role, &text.search_path, || planner.plan(&query, values, &[], &[]));
-    let sets = match parameters {
-        Parameters::Sampled if query.parameters() > 0 => sample(role, &query, &shape),
-        Parameters::Given(values) => vec![values.clone()],
-        _ => Vec::new(),
-    };
-    // How far a plan's rows are from those measured; without a measurement the first set is as good as any.
-    let distance = |rows: f64| match text.rows_per_call {
-        Some(measured) => ((rows + 1.0) / (measured + 1.0)).ln().abs(),
-        None => 0.0,
-    };
-    let mut best: Option<(Bound, Planned, f64)> = None;
-    for set in sets {
-        let values = as_role(role, &text.search_path, || query.bind(&set));
-        let planned = plan(values);
-        let found = distance(planned.rows);
-        if best.as_ref().is_none_or(|(_, _, least)| found < *least) {
-            best = Some((values, planned, found));
-        }
-    }
-    let (values, planned) = match best {
-        Some((values, planned, _)) => (values, planned),
-        None => (Bound::GENERIC, plan(Bound::GENERIC)),
-    };
-    Analyzed { query, shape, values, planned, role }
-}
-
-fn sample(role: u32, query: &Query, shape: &QueryShape) -> Vec<Vec<Value>> {
-    // What the role may not see it is not shown.
-    as_role(role, PRINTED_IN, || representative(&shape.parameters, query.parameters(), SETS))
-}
-
-fn texts(request: &Request, database: &Database) -> Vec<Text> {
+fn texts(request: &Request, database: &Database) -> Vec<Counted> {
     let caller = db::current_role();
-    let of_caller = |text: String, calls: f64, mean_ms: Option<f64>| Text {
-        is_recorded: matches!(request.origin, Origin::Conditions(_)),
+    let of_caller = |text: String, calls: f64, mean_ms: Option<f64>| Counted {
+        text: Text {
+            text,
+            is_recorded: matches!(request.origin, Origin::Conditions(_)),
+            rows_per_call: None,
+            role: caller,
+            search_path: request.search_path.to_owned(),
+        },
         query_id: None,
-        text,
         calls,
         mean_ms,
-        rows_per_call: None,
-        role: caller,
-        search_path: request.search_path.to_owned(),
+    };
+    let recorded = |statement: &MeasuredStatement| Counted {
+        text: Text::recorded(statement),
+        query_id: Some(statement.query_id),
+        calls: statement.calls as f64,
+        mean_ms: Some(statement.mean_ms()),
     };
     match &request.origin {
         Origin::Conditions(texts) => texts.iter().map(|text| of_caller(text.clone(), 1.0, None)).collect(),
         Origin::Texts(texts) => texts.iter().map(|text| of_caller(text.to_string(), 1.0, None)).collect(),
+        Origin::Recorded(statements) => statements.iter().map(|statement| recorded(statement)).collect(),
         Origin::Query(sql) => table(sql, request.search_path, request.max_queries)
             .into_iter()
             .map(|(text, calls, mean_ms)| of_caller(text, calls, mean_ms))
@@ -255,36 +176,10 @@ fn texts(request: &Request, database: &Database) -> Vec<Text> {
                      queries => ARRAY['SELECT …'], or workload => the name of a table with the columns query, calls, mean_ms.",
                 )
             };
-            statements
-                .into_iter()
-                .filter(|statement| statement.calls > 0 && may_be_query(&statement.text))
-                .map(|statement| Text {
-                    is_recorded: true,
-                    query_id: Some(statement.query_id),
-                    calls: statement.calls as f64,
-                    mean_ms: Some(statement.total_ms / statement.calls as f64),
-                    rows_per_call: Some(statement.rows as f64 / statement.calls as f64),
-                    role: statement.role,
-                    search_path: schemas(&statement.search_path),
-                    text: statement.text,
-                })
-                .collect()
+            let queries = statements.iter().filter(|statement| statement.calls > 0 && may_be_query(&statement.text));
+            queries.map(recorded).collect()
         }
     }
-}
-
-/// pg_stat_statements puts parameters into utility statements too, where the parser takes none.
-fn may_be_query(text: &str) -> bool {
-    const QUERIES: [&str; 8] = ["select", "with", "values", "table", "insert", "update", "delete", "merge"];
-    static BEFORE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^(?:\s|\(|--[^\n]*\n|/\*(?s:.*?)\*/)+").expect("a constant"));
-    let text = BEFORE.replace(text, "");
-    let word = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    QUERIES.iter().any(|query| word.eq_ignore_ascii_case(query))
-}
-
-fn schemas(setting: &str) -> CString {
-    CString::new(setting).expect("settings hold no zero byte")
 }
 
 /// The rows of a table or query of the caller's.

@@ -13,6 +13,7 @@ mod owners;
 mod parameters;
 mod patterns;
 mod reading;
+mod recorded;
 mod shape;
 mod statement;
 mod tree;
@@ -21,6 +22,7 @@ mod whole;
 
 pub use owners::owners;
 pub use parameters::representative;
+pub use recorded::{Analyzed, Chosen, PRINTED_IN, Text, may_be_query, may_be_select, recorded_statement};
 pub use shape::install_hook;
 pub use statement::statement;
 pub use whole::Whole;
@@ -186,9 +188,18 @@ impl Query {
 
     /// The statement as plain data, views not expanded.
     pub fn statement(&self) -> Statement {
+        self.plain(self.analyzed)
+    }
+
+    /// The statement as plain data, each view the subquery that it stands for.
+    pub fn expanded_statement(&self) -> Statement {
+        self.plain(self.tree)
+    }
+
+    fn plain(&self, tree: Option<*mut pg_sys::Query>) -> Statement {
         let text = self.text.to_string_lossy().into_owned();
         // SAFETY: the tree is of this text, analyzed, and a SELECT. What is printed goes with an arena of its own.
-        let query = self.analyzed.map(|tree| Arena::new().enter(|| unsafe { tree::select(tree, &self.raw, &text) }));
+        let query = tree.map(|tree| Arena::new().enter(|| unsafe { tree::select(tree, &self.raw, &text) }));
         let write = self.raw.writing_statement.map(|writing| match &self.write {
             Some(write) => writing.resolved(write.table, write.columns.clone()),
             None => writing.resolved(0, Vec::new()),

@@ -398,6 +398,32 @@ fn evidence(catalog: &Catalog, key: &ForeignKey) -> Value {
     })
 }
 
+/// What finds the rows of a key without an index on all its columns.
+pub struct Narrowed {
+    pub index: String,
+    /// Quoted.
+    pub columns: Vec<String>,
+    /// Rows of the child that agree in these columns. None: not known.
+    pub rows: Option<f64>,
+}
+
+/// None: no index leads with any of its columns.
+pub fn narrowed(facts: &Facts, key: &ForeignKey) -> Option<Narrowed> {
+    let child = facts.catalog().table(key.child);
+    let cover = PartialCover::best(child, &key.child_columns)?;
+    let rows = facts.catalog().rows(child).map(|rows| rows.0 as f64);
+    let agree = rows.and_then(|rows| {
+        let distinct =
+            |column: &i16| facts.column_statistics().of(child.oid, *column).map(|known| known.distinct(rows).max(1.0));
+        Some(rows / cover.columns.iter().map(distinct).product::<Option<f64>>()?)
+    });
+    Some(Narrowed {
+        index: child.index_name(cover.index).to_string(),
+        columns: child.column_names(&cover.columns),
+        rows: agree,
+    })
+}
+
 /// An index that leads with some of the key's columns.
 struct PartialCover<'a> {
     index: &'a Index,

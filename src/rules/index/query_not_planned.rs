@@ -11,8 +11,8 @@ pub static RULE: Rule = Rule {
     severity: Severity::low,
     since: "0.1.0",
     enabled: true,
-    condition: "The server refused to analyze or plan a query of the workload that dbre.index_advice() was given; one finding \
-                for each SQLSTATE.",
+    condition: "The server refused to analyze or plan a query of the workload that dbre.index_advice() was given or that \
+                dbre.workload_findings() read, or time_limit was up before it did; one finding for each SQLSTATE.",
     effect: "The advice does not know what these queries need: it may miss an index, or find one useless that they use.",
     workaround: "A table that is gone needs nothing. For names without a schema, set the role's search_path (ALTER ROLE … SET); \
                  for missing rights, call as a role that may SET ROLE to the one that runs the query.",
@@ -72,7 +72,7 @@ fn finding(advice: &IndexAdvice, sqlstate: &str, queries: &[&NotPlanned]) -> Fin
         object: format!("SQLSTATE {sqlstate}"),
         weight: calls.0,
         summary: format!("{} {several} with {} could not be planned: {first}{more}", queries.len(), calls.of("call")),
-        cause: format!("The server says {first}{more}. What these queries need is not in the advice."),
+        cause: format!("The server says {first}{more}. What these queries need is not known."),
         evidence: object! {
             "sqlstate": sqlstate,
             "messages": messages.iter().take(SHOWN).collect::<Vec<_>>(),
