@@ -38,3 +38,43 @@ comment on table dbre.index_advice_snapshots is
     'What dbre.index_advice() answered, the last 20 times that dbre.snapshot_index_advice() asked it';
 comment on column dbre.index_advice_snapshots.findings is 'array of the rows of dbre.index_advice()';
 select pg_catalog.pg_extension_config_dump('dbre.index_advice_snapshots', '');
+
+create table dbre.workload_snapshots (
+    taken_at timestamptz primary key,
+    statements bigint not null,
+    calls float8 not null,
+    total_ms float8 not null
+);
+comment on table dbre.workload_snapshots is
+    'When the counters of pg_stat_statements were kept, the last 20 times, by dbre.snapshot_workload()';
+comment on column dbre.workload_snapshots.statements is 'how many had been counted in this database';
+comment on column dbre.workload_snapshots.calls is 'of all statements, those that functions ran left out';
+comment on column dbre.workload_snapshots.total_ms is 'of all statements, those that functions ran left out';
+select pg_catalog.pg_extension_config_dump('dbre.workload_snapshots', '');
+
+create table dbre.workload_snapshot_statements (
+    taken_at timestamptz not null references dbre.workload_snapshots on delete cascade,
+    query_id bigint not null,
+    role text not null,
+    top_level boolean not null,
+    since timestamptz not null,
+    calls bigint not null,
+    total_ms float8 not null,
+    deviation_ms float8 not null,
+    rows bigint not null,
+    blocks bigint not null,
+    read_blocks bigint not null,
+    temp_blocks bigint not null,
+    wal_bytes float8 not null,
+    primary key (taken_at, query_id, role, top_level)
+);
+comment on table dbre.workload_snapshot_statements is
+    'The counters of each statement of this database at a snapshot of dbre.workload_snapshots; texts are not kept';
+comment on column dbre.workload_snapshot_statements.query_id is 'queryid in pg_stat_statements';
+comment on column dbre.workload_snapshot_statements.top_level is 'not run by a function';
+comment on column dbre.workload_snapshot_statements.since is 'since when the entry had counted';
+comment on column dbre.workload_snapshot_statements.deviation_ms is 'of the execution time, of the population';
+comment on column dbre.workload_snapshot_statements.blocks is 'shared blocks, found in shared_buffers or read';
+comment on column dbre.workload_snapshot_statements.read_blocks is 'shared blocks read from outside of shared_buffers';
+comment on column dbre.workload_snapshot_statements.temp_blocks is 'temporary blocks written';
+select pg_catalog.pg_extension_config_dump('dbre.workload_snapshot_statements', '');

@@ -1,0 +1,2 @@
+create view dbre.slow_queries as
+select * from dbre.slow_queries();
