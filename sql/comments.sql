@@ -42,3 +42,32 @@ comment on function dbre.plan_findings(jsonb) is
 'What a plan from elsewhere shows: from EXPLAIN, in JSON or text format, or auto_explain';
 comment on function dbre.plan_nodes(text, boolean, text[], boolean, interval, text, text) is
 'One row for each node of a plan: own and total time, own blocks, estimated and actual rows, share of the whole';
+comment on function dbre.slow_queries() is 'What the view dbre.slow_queries shows';
+comment on view dbre.slow_queries is
+    'The statements that pg_stat_statements has counted in this database, those with most total time first, with targets; note says what is missing';
+comment on function dbre.snapshot_workload() is
+    'Keeps the counters of pg_stat_statements for dbre.workload_findings() to compare with; returns the time that identifies them';
+comment on function dbre.workload_findings(int, interval, timestamptz) is
+    'What is wrong with the workload that pg_stat_statements has counted, most urgent first, compared with a snapshot where there is one';
+comment on function dbre.n_plus_one(int, interval) is
+'Statements that the application repeats for each row of another statement (N+1), by pg_stat_statements and by what the hook has seen, with what would load all at once';
+comment on function dbre.n_plus_one_bursts() is 'What the view dbre.n_plus_one_bursts shows';
+comment on view dbre.n_plus_one_bursts is
+    'SELECTs that clients repeated in one transaction or within dbre.n_plus_one_window, with the statement before them; needs pg_dbre to be preloaded';
+comment on function dbre.n_plus_one_recording() is
+    'Whether sessions that begin now are watched for bursts, if not why, and how many rows have made room for others';
+comment on function dbre.reset_n_plus_one_bursts() is
+    'Forgets the bursts that were seen in this database; returns how many rows of dbre.n_plus_one_bursts that were';
+comment on function dbre.log_findings(timestamptz, text[]) is
+    'What the server''s log (csvlog or jsonlog) tells since a time: slow statements, lock waits, deadlocks, temporary files, errors, checkpoints, refused connections, crashes';
+comment on column dbre.slow_queries.kind is
+    'hot, regular or complex, which have targets (rule slow_query); utility; or pg_dbre, this extension''s own';
+comment on column dbre.slow_queries.share is 'of the time of all statements of the database, 0 to 1; those that functions run are in their callers'', too';
+comment on column dbre.slow_queries.deviation_ms is 'of the population';
+comment on column dbre.slow_queries.p95_ms_estimated is 'mean and 1.645 deviations, the slowest call left out: there is no distribution to read';
+comment on column dbre.slow_queries.hit_ratio is 'of the shared blocks, found in shared_buffers, 0 to 1';
+comment on column dbre.slow_queries.planning_ms is 'null: pg_stat_statements.track_planning is off';
+comment on column dbre.slow_queries.io_ms is 'null: track_io_timing is off';
+comment on column dbre.slow_queries.top_level is 'not run by a function';
+comment on column dbre.slow_queries.since is 'since when the entry has counted';
+comment on column dbre.slow_queries.note is 'why there are none, or what is missing';

@@ -11,9 +11,14 @@ begin
         'dbre.index_advice(text, text, text, text[], text, int, int, float8, boolean, text, text[], interval, text)',
         'dbre.suggest_index(regclass, text[])',
         'dbre.query_findings(text, text)',
+        'dbre.n_plus_one(int, interval)',
         'dbre.validate_index(regclass, text[], text)',
         'dbre.what_if(text, text[], regclass[], text[], int, text)',
-        'dbre.plan_findings(text)'
+        'dbre.plan_findings(text)',
+        'dbre.slow_queries()',
+        'dbre.snapshot_workload()',
+        'dbre.workload_findings(int, interval, timestamptz)',
+        'dbre.log_findings(timestamptz, text[])'
     ]::regprocedure[] loop
         execute format('alter function %s set jit = off', reading);
         execute format('alter function %s set datestyle = ISO', reading);

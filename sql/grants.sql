@@ -16,7 +16,13 @@ grant execute on function
     dbre.plan_findings(jsonb),
     dbre.plan_nodes(text, boolean, text[], boolean, interval, text, text),
     dbre.query_findings(text, text),
-    dbre.validate_index(regclass, text[], text)
+    dbre.n_plus_one(int, interval),
+    dbre.validate_index(regclass, text[], text),
+    dbre.slow_queries(),
+    dbre.workload_findings(int, interval, timestamptz),
+    dbre.n_plus_one_bursts(),
+    dbre.n_plus_one_recording(),
+    dbre.log_findings(timestamptz, text[])
 to pg_monitor;
 revoke usage on type dbre.severity, dbre.advice from public;
 grant usage on type dbre.severity, dbre.advice to pg_monitor;

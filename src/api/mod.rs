@@ -2,20 +2,36 @@
 
 mod advice;
 mod arguments;
+mod bursts;
 mod check;
 mod explain;
 mod index_advice;
+mod log_findings;
+mod n_plus_one;
 mod query_findings;
+mod recorded_plans;
 mod report;
 mod rules;
 mod settings;
+mod slow_queries;
 mod validate_index;
 mod what_if;
+mod workload_findings;
 
 pgrx::extension_sql_file!("../../sql/tables.sql", name = "tables", requires = [finding::severity]);
 pgrx::extension_sql_file!("../../sql/types/advice.sql", name = "advice", requires = [finding::severity]);
 pgrx::extension_sql_file!("../../sql/views/findings.sql", name = "findings", requires = [check::check]);
 pgrx::extension_sql_file!("../../sql/views/rules.sql", name = "rules", requires = [rules::rules]);
+pgrx::extension_sql_file!(
+    "../../sql/views/slow_queries.sql",
+    name = "slow_queries",
+    requires = [slow_queries::slow_queries]
+);
+pgrx::extension_sql_file!(
+    "../../sql/views/n_plus_one_bursts.sql",
+    name = "n_plus_one_bursts",
+    requires = [bursts::n_plus_one_bursts]
+);
 pgrx::extension_sql_file!(
     "../../sql/functions/missing_fk_indexes.sql",
     name = "missing_fk_indexes",
@@ -47,6 +63,7 @@ pgrx::extension_sql_file!(
         "last_index_advice",
         index_advice::suggest_index,
         query_findings::query_findings,
+        n_plus_one::n_plus_one,
         validate_index::validate_index,
         what_if::what_if,
         explain::explain_findings,
@@ -58,7 +75,14 @@ pgrx::extension_sql_file!(
         settings::configure_rule,
         settings::reset_rule,
         settings::suppress,
-        settings::unsuppress
+        settings::unsuppress,
+        "slow_queries",
+        slow_queries::snapshot_workload,
+        workload_findings::workload_findings,
+        "n_plus_one_bursts",
+        bursts::n_plus_one_recording,
+        bursts::reset_n_plus_one_bursts,
+        log_findings::log_findings
     ]
 );
 pgrx::extension_sql_file!(
@@ -72,8 +96,13 @@ pgrx::extension_sql_file!(
         index_advice::suggest_index,
         explain::plan_findings,
         query_findings::query_findings,
+        n_plus_one::n_plus_one,
         validate_index::validate_index,
-        what_if::what_if
+        what_if::what_if,
+        slow_queries::slow_queries,
+        slow_queries::snapshot_workload,
+        workload_findings::workload_findings,
+        log_findings::log_findings
     ]
 );
 pgrx::extension_sql_file!("../../sql/grants.sql", name = "grants", finalize);
