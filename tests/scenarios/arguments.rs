@@ -14,7 +14,7 @@ const NULL: &str = "22004";
 type Refusal = (&'static str, &'static str, &'static str, &'static str);
 
 const OF_READING: &[Refusal] = &[
-    ("select dbre.check(array['indices'])", INVALID, "categories: unknown category \"indices\"", "Categories: index"),
+    ("select dbre.check(array['indices'])", INVALID, "categories: unknown category \"indices\"", ", index, "),
     ("select dbre.check(rules => array['none'])", INVALID, "rules: unknown rule \"none\"", RULE),
     ("select dbre.check(rules => array['foreign_key_without_index', ''])", INVALID, "rules: unknown rule \"\"", RULE),
     ("select dbre.check(schemas => array['nowhere'])", "3F000", "schemas: schema \"nowhere\" does not exist", "public"),
@@ -32,14 +32,14 @@ const OF_READING: &[Refusal] = &[
         "NULL",
     ),
     ("select dbre.check(schemas => array[null])", NULL, "argument schemas, one element", "NULL"),
-    ("select dbre.rule_runs(array['indices'])", INVALID, "categories: unknown category", "Categories: index"),
+    ("select dbre.rule_runs(array['indices'])", INVALID, "categories: unknown category", ", index, "),
     ("select dbre.rule_runs(rules => array['none'])", INVALID, "rules: unknown rule", RULE),
     ("select dbre.rule_runs(schemas => array['nowhere'])", "3F000", "argument schemas", "public"),
     ("select dbre.missing_fk_indexes(array['nowhere'])", "3F000", "argument schemas", "public"),
     ("select dbre.report('html')", INVALID, "argument format: unknown format \"html\"", "markdown, brief, json"),
     ("select dbre.report('')", INVALID, "argument format", "markdown, brief, json"),
     ("select dbre.report(null)", NULL, "argument format", "markdown, brief, json"),
-    ("select dbre.report(categories => array['indices'])", INVALID, "unknown category", "Categories: index"),
+    ("select dbre.report(categories => array['indices'])", INVALID, "unknown category", ", index, "),
     ("select dbre.report(min_severity => null)", NULL, "argument min_severity", "critical, high, medium, low"),
 ];
 

@@ -20,14 +20,14 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
     ]
 }
 
-fn role(client: &mut Client, database: &Database, purpose: &str, attributes: &str) -> String {
+pub fn role(client: &mut Client, database: &Database, purpose: &str, attributes: &str) -> String {
     let name = format!("{purpose}_of_{}", database.name);
     execute(client, &format!("create role {name} login {attributes}"));
     name
 }
 
 /// Everything that planning calls tells the server's log as whom it runs.
-fn traps(author: &str) -> String {
+pub fn traps(author: &str) -> String {
     format!(
         "create extension pg_stat_statements; create schema evil authorization {author}; grant usage on schema evil to public;
          set role {author};
@@ -48,7 +48,7 @@ fn traps(author: &str) -> String {
 }
 
 /// The roles as whom the traps were called.
-fn sprung(database: &Database, author: &str) -> Vec<String> {
+pub fn sprung(database: &Database, author: &str) -> Vec<String> {
     let log = fs::read_to_string(database.server.folder.join("server.log")).unwrap();
     let of_author = log.lines().filter(|line| line.contains(&format!("LOG:  trap of {author}: ")));
     let called_as =
@@ -56,7 +56,7 @@ fn sprung(database: &Database, author: &str) -> Vec<String> {
     of_author.filter_map(called_as).collect()
 }
 
-const HOSTILE: &[&str] = &[
+pub const HOSTILE: &[&str] = &[
     "select count(*) from evil.t where a = evil.zero()",
     "select count(*) from evil.t where a = any ('{1,2}'::evil.d[])",
     "select count(*) from evil.small where c = 5",
@@ -94,6 +94,7 @@ fn rights_of_the_author(database: &Database) {
         "index_advice(weigh_by => 'calls', budget => '1 MB')",
         "snapshot_index_advice(min_benefit_percent => 0)",
         "validate_index('evil.t_b')",
+        "workload_findings(max_queries => 1000)",
     ] {
         query(&mut client, &format!("select * from dbre.{call}"));
         let called = sprung(database, &author);
@@ -102,6 +103,8 @@ fn rights_of_the_author(database: &Database) {
         assert!(other.is_none(), "{call}: called as {other:?}");
         before = called.len();
     }
+    query(&mut client, "select * from dbre.n_plus_one()");
+    assert!(sprung(database, &author).iter().all(|role| *role == author), "analyzed with other rights");
     let me: String = value(&mut client, "select current_user || ' ' || session_user");
     assert_eq!(me, "postgres postgres");
 }
@@ -140,6 +143,8 @@ fn others_cannot_fail_it(database: &Database) {
         );
         let rows = advice(&mut client, "");
         assert!(created(&rows).iter().any(|index| index.contains("(a)")), "{body}\n{}", shown(&rows));
+        let about_t = "select count(*) from dbre.workload_findings() f where f.evidence ->> 'relation' = 'public.t'";
+        assert_ne!(value::<i64>(&mut client, about_t), 0, "{body}");
         let user: String = value(&mut client, "select current_user || ' ' || session_user");
         assert_eq!(user, "postgres postgres", "{body}");
         assert_eq!(value::<Option<String>>(&mut client, settings), before, "{body}");

@@ -1,6 +1,10 @@
 //! What can only be seen from outside: real clusters, roles, sessions, psql. `cargo test --test scenarios [-- FILTER]`.
 
 mod arguments;
+mod bursts;
+mod bursts_errors;
+mod bursts_faults;
+mod bursts_forms;
 mod dump;
 mod explain;
 mod explain_faults;
@@ -11,6 +15,8 @@ mod index_advice_faults;
 mod index_advice_limits;
 mod index_advice_privileges;
 mod index_advice_tables;
+mod n_plus_one;
+mod n_plus_one_privileges;
 mod privileges;
 mod query_findings;
 mod reports;
@@ -19,10 +25,18 @@ mod rewrites;
 mod rule_cases;
 mod sample_app;
 mod server;
+mod server_log;
+mod server_log_faults;
 mod standby;
+mod statement_servers;
+mod statement_statistics;
 mod what_if;
 mod what_if_effects;
 mod what_if_refused;
+mod workload;
+mod workload_bursts;
+mod workload_clients;
+mod workload_plans;
 
 use libtest_mimic::Arguments;
 use server::Server;
@@ -36,7 +50,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(arguments.test_threads.map_or(THREADS, |threads| threads.min(THREADS)));
     // Statistics and age change only by what a trial does.
-    let server = Arc::new(Server::start(&["autovacuum = off"]));
+    let server = Arc::new(Server::start(&["autovacuum = off", "pg_stat_statements.max = 50000"]));
     let mut trials = Vec::new();
     trials.extend(rule_cases::trials(&server));
     trials.extend(sample_app::trials(&server));
@@ -56,9 +70,26 @@ fn main() {
     trials.extend(index_advice_privileges::trials(&server));
     trials.extend(query_findings::trials(&server));
     trials.extend(rewrites::trials(&server));
+    trials.extend(n_plus_one::trials(&server));
+    trials.extend(n_plus_one_privileges::trials(&server));
     trials.extend(what_if::trials(&server));
     trials.extend(what_if_effects::trials(&server));
     trials.extend(what_if_refused::trials(&server));
+    trials.extend(server_log::trials(&server));
+    trials.extend(server_log_faults::trials(&server));
+    trials.extend(statement_statistics::trials(&server));
+    trials.extend(statement_servers::trials());
+    let sample = Arc::default();
+    trials.extend(workload::trials(&sample));
+    trials.extend(workload_bursts::trials(&sample));
+    trials.extend(workload_plans::trials(&server));
+    drop(sample);
+    let preloaded = bursts::Preloaded::new();
+    trials.extend(bursts::trials(&server, &preloaded));
+    trials.extend(bursts_forms::trials(&preloaded));
+    trials.extend(bursts_errors::trials(&preloaded));
+    trials.extend(bursts_faults::trials(&server, &preloaded));
+    drop(preloaded);
     // The summary shows what panicked; where is enough here.
     panic::set_hook(Box::new(|panic| eprintln!("failed at {}", panic.location().unwrap())));
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -12,6 +12,10 @@ use std::sync::Arc;
 const INDEX_ADVICE: &str = "index advice (dbre.index_advice())";
 const PLAN: &str = "plan (dbre.explain_findings(), dbre.plan_findings())";
 const STATEMENT: &str = "statement (dbre.query_findings())";
+const STATEMENT_STATISTICS: &str = "statement statistics (dbre.workload_findings())";
+const SERVER_LOG: &str = "server log (dbre.log_findings())";
+const LOOKUPS: &str = "lookups among the statements (dbre.n_plus_one())";
+const BURSTS: &str = "bursts that the hook has seen (dbre.n_plus_one())";
 
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
     let database = Database::create(server);
@@ -95,6 +99,12 @@ fn found(database: &Database, rule: &Value, settings: &str) -> Vec<Value> {
         }
     } else if needs(STATEMENT) {
         "select f.* from example e cross join lateral dbre.query_findings(e.query) f"
+    } else if needs(STATEMENT_STATISTICS) {
+        "select * from dbre.workload_findings()"
+    } else if needs(LOOKUPS) || needs(BURSTS) {
+        "select * from dbre.n_plus_one()"
+    } else if needs(SERVER_LOG) {
+        "select f.* from example_log l cross join lateral dbre.log_findings(since => '-infinity', files => array[l.file]) f"
     } else {
         return database.check(&format!("rules => array['{id}']"));
     };
@@ -106,6 +116,8 @@ fn found(database: &Database, rule: &Value, settings: &str) -> Vec<Value> {
 fn example_holds(database: &Database, rule: &Value, example: &Value) {
     let setup = text(example, "setup");
     database.psql(&setup.replace("-- errors expected", "\\set ON_ERROR_STOP off"));
+    run_traffic(database);
+    write_log(database);
     let id = text(rule, "rule");
     let found = |settings: &str| found(database, rule, settings);
     let findings = found("");
@@ -132,6 +144,7 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
         database.psql(fix);
     }
     if clears {
+        run_traffic(database);
         let settings: Vec<&str> = fixes.iter().copied().filter(|fix| fix.to_lowercase().starts_with("set ")).collect();
         let left = found(&settings.join("\n"));
         let again = left.iter().any(|finding| before.iter().any(|(_, object)| object == text(finding, "object")));
@@ -149,8 +162,49 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
     let lost =
         |finding: &Value| finding["rollback_sql"].is_null() || finding["evidence"]["index_scans"].as_u64() > Some(0);
     if clears && !findings.iter().any(lost) {
+        run_traffic(database);
         assert_eq!(before, identities(&found("")), "{setup}\n-- rolled back {fixes:?}");
     }
+}
+
+fn exists(client: &mut postgres::Client, table: &str) -> bool {
+    value(client, &format!("select to_regclass('{table}') is not null"))
+}
+
+/// What an example leaves in `traffic (step, query, times)`, sent by one session after the statistics of the database were
+/// reset: each query so many times, `%s` in it the number of the time.
+fn run_traffic(database: &Database) {
+    let mut client = database.connect();
+    if !exists(&mut client, "traffic") {
+        return;
+    }
+    let steps = query(&mut client, "select query, times from traffic order by step");
+    if exists(&mut client, "pg_stat_statements") {
+        let reset =
+            "select pg_stat_statements_reset(0, (select oid from pg_database where datname = current_database()))";
+        query(&mut client, reset);
+    }
+    let mut session = database.connect();
+    for step in steps {
+        let (text, times): (String, i32) = (step.get(0), step.get(1));
+        for time in 1..=times {
+            execute(&mut session, &text.replace("%s", &time.to_string()));
+        }
+    }
+}
+
+/// The lines that an example leaves in `example (line)`, in a file that `example_log` names.
+fn write_log(database: &Database) {
+    let mut client = database.connect();
+    let lines = "select count(*) from pg_attribute where attrelid = to_regclass('example') and attname = 'line'";
+    if value::<i64>(&mut client, lines) == 0 {
+        return;
+    }
+    let lines: Vec<String> = query(&mut client, "select line from example").iter().map(|row| row.get(0)).collect();
+    let kind = if lines.first().is_some_and(|line| line.starts_with('{')) { "json" } else { "csv" };
+    let file = database.server.folder.join(format!("{}.{kind}", database.name));
+    std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+    execute(&mut client, &format!("create table example_log as select '{}' as file", file.display()));
 }
 
 fn severities_of_foreign_keys(database: &Database) {

@@ -75,9 +75,12 @@ impl Server {
     }
 
     pub fn connect(&self, database: &str, user: &str) -> Client {
-        let mut config = Config::new();
-        config.host_path(&self.folder).dbname(database).user(user);
-        config.connect(NoTls).unwrap_or_else(|error| panic!("cannot connect to {database} as {user}: {error}"))
+        self.try_connect(database, user)
+            .unwrap_or_else(|error| panic!("cannot connect to {database} as {user}: {error}"))
+    }
+
+    fn try_connect(&self, database: &str, user: &str) -> Result<Client, postgres::Error> {
+        Config::new().host_path(&self.folder).dbname(database).user(user).connect(NoTls)
     }
 
     /// A client program with this cluster as its default.
@@ -157,8 +160,11 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let mut client = self.server.connect("postgres", "postgres");
-        if let Err(error) = client.batch_execute(&format!("drop database {} with (force)", self.name)) {
+        let dropped = self
+            .server
+            .try_connect("postgres", "postgres")
+            .and_then(|mut client| client.batch_execute(&format!("drop database {} with (force)", self.name)));
+        if let Err(error) = dropped {
             eprintln!("drop database {}: {error}", self.name);
         }
     }

@@ -45,6 +45,11 @@ const READING: &[&str] = &[
     "select * from dbre.query_findings('select id from child where parent_id = 1 for update')",
     "select * from dbre.query_findings('update child set parent_id = 1')",
     "select * from dbre.query_findings('select a from gone')",
+    "select * from dbre.workload_findings()",
+    "select * from dbre.slow_queries",
+    "select * from dbre.n_plus_one()",
+    "select * from dbre.n_plus_one_bursts",
+    "select * from dbre.log_findings()",
 ];
 
 fn no_transaction_id(database: &Database) {
@@ -99,7 +104,7 @@ fn hot_standby() {
     assert_eq!(refused(&mut there, sql).code().code(), "25006", "{sql}");
 }
 
-fn standby_of(primary: &Server) -> Server {
+pub fn standby_of(primary: &Server) -> Server {
     let standby = Server { folder: fresh_folder() };
     let (folder, log) = (standby.folder.to_str().unwrap(), standby.folder.join("server.log"));
     fs::create_dir(folder).unwrap();
