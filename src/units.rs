@@ -3,6 +3,9 @@
 use serde::Serialize;
 use std::fmt;
 
+/// Bytes of a block, which is a page of a table or an index.
+pub const BLOCK: f64 = 8192.0;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Bytes(pub u64);
 

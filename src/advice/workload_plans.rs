@@ -51,10 +51,9 @@ fn matters(explained: f64, mean_ms: f64, load: Load) -> bool {
 
 /// Findings of one rule on several statements that one fix ends become one: the weightiest, which names the others. What is
 /// found of one text that several roles run, too.
-pub fn merged(findings: Vec<Reported>) -> Vec<Reported> {
+pub fn merged(mut findings: Vec<Reported>) -> Vec<Reported> {
     let mut places = HashMap::<(&'static str, String), usize>::new();
     let mut merged: Vec<Reported> = Vec::with_capacity(findings.len());
-    let mut findings = findings;
     findings.sort_by_key(|reported| std::cmp::Reverse(reported.finding.weight));
     for reported in findings {
         let same = reported.finding.fix_sql.clone().unwrap_or_else(|| reported.fingerprint.clone());

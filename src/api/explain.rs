@@ -163,20 +163,28 @@ const RULES_ON_TEXTS: [&str; 4] =
 
 fn findings(mut facts: Facts, (explained, advice): (Explained, IndexAdvice), takes: impl Fn(&Rule) -> bool) -> Run {
     let about = about(&explained);
-    let reads_nothing = explained.plan.nodes.is_empty();
     facts.advise(|_, _| advice);
     facts.explain(explained);
-    let given = [Need::Plan, Need::IndexAdvice, Need::Statement];
-    let takes = |rule: &Rule| takes(rule) && !(reads_nothing && rule.needs.contains(&Need::Plan));
-    let mut run = with_settings(&PRINTING, || engine::judge_with(&given, facts, takes));
+    let mut run = with_settings(&PRINTING, || judge_plan(facts, takes));
     super::check::refuse_total_failure(&run);
-    run.findings = plan_partitions::merged(run.findings, &run.facts);
     for reported in &mut run.findings {
         reported.finding.evidence.insert("plan".to_string(), about.clone());
     }
     run.findings.sort_by_key(|reported| {
         (Reverse(reported.finding.weight), reported.finding.severity, reported.rule.id, reported.fingerprint.clone())
     });
+    run
+}
+
+/// What is given for a plan.
+pub(super) const GIVEN: [Need; 3] = [Need::Plan, Need::IndexAdvice, Need::Statement];
+
+/// Runs these rules on facts that hold a plan. Of one that reads nothing there is only a text to judge.
+pub(super) fn judge_plan(facts: Facts, takes: impl Fn(&Rule) -> bool) -> Run {
+    let reads_nothing = facts.explained().plan.nodes.is_empty();
+    let takes = |rule: &Rule| takes(rule) && !(reads_nothing && rule.needs.contains(&Need::Plan));
+    let mut run = engine::judge_with(&GIVEN, facts, takes);
+    run.findings = plan_partitions::merged(run.findings, &run.facts);
     run
 }
 

@@ -1,7 +1,7 @@
 //! Findings on the plans and texts of recorded statements, one after the other, in one call.
 
+use super::explain::{GIVEN, judge_plan};
 use crate::advice::measured_query::object_of;
-use crate::advice::plan_partitions;
 use crate::advice::workload_plans::{self, Load};
 use crate::db::{self, Caught};
 use crate::engine::{self, Outcome, Run, Status};
@@ -11,8 +11,6 @@ use crate::rule::{Need, Rule};
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// What is read or given for each statement.
-const GIVEN: [Need; 3] = [Need::Plan, Need::IndexAdvice, Need::Statement];
 /// Of the time that is left, one statement may take as many times what would be its part.
 const MOST_PARTS: u32 = 4;
 /// SQLSTATE of what was stopped: query_canceled.
@@ -73,13 +71,10 @@ fn stopped() -> Caught {
 }
 
 fn judge_one(mut facts: Facts, (statement, load): (&MeasuredStatement, Load), recorded: Recorded) -> Run {
-    let reads_nothing = recorded.explained.plan.nodes.is_empty();
     facts.set_statement(recorded.statement);
     facts.advise(|_, _| recorded.advice);
     facts.explain_one_of_several(object_of(statement.query_id, &statement.role_name), recorded.explained);
-    let takes = |rule: &Rule| takes(rule) && !(reads_nothing && rule.needs.contains(&Need::Plan));
-    let mut run = engine::judge_with(&GIVEN, facts, takes);
-    run.findings = plan_partitions::merged(run.findings, &run.facts);
+    let mut run = judge_plan(facts, takes);
     for reported in &mut run.findings {
         workload_plans::weigh(reported, statement, load);
     }

@@ -6,12 +6,10 @@ use crate::db::{self, raise};
 use crate::engine;
 use crate::facts::{Database, MeasuredStatement, StatementStatistics, Targets};
 use crate::rules;
-use crate::units::Count;
+use crate::units::{BLOCK, Count};
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
-
-const BLOCK: f64 = 8192.0;
 
 /// What the statements of pg_stat_statements cost, those with most total time first; one row with a note when there are none.
 #[pg_extern(stable)]

@@ -66,9 +66,7 @@ fn judge(leaders: usize, compare_with: Option<TimestampWithTimeZone>, deadline: 
     let statistics = statistics(&facts.database, leaders, compare_with);
     facts.set_statement_statistics(statistics);
     let left = deadline.saturating_duration_since(Instant::now());
-    // What cannot be read of an extension of an older server is said by a rule.
-    let lookups = if facts.statement_statistics().counts() { MOST_LOOKUPS } else { 0 };
-    n_plus_one::read(&mut facts, lookups, Instant::now() + left.mul_f64(SHARE_FOR_LOOKUPS));
+    n_plus_one::read(&mut facts, MOST_LOOKUPS, Instant::now() + left.mul_f64(SHARE_FOR_LOOKUPS));
     let mut run = engine::judge_with(&READ, facts, takes);
     super::check::refuse_total_failure(&run);
     n_plus_one::tell_once(&mut run);

@@ -1,6 +1,6 @@
 //! The SELECTs of pg_stat_statements, analyzed with the rights of those who ran them.
 
-use super::query::{may_be_select, recorded_statement};
+use super::query::{NOT_A_QUERY, may_be_select, recorded_statement};
 use crate::advice::lookups;
 use crate::db::{self, Caught};
 use crate::facts::{
@@ -8,9 +8,6 @@ use crate::facts::{
     search_path_of, statements,
 };
 use std::time::Instant;
-
-/// SQLSTATE of a statement that is not one plannable query.
-const NOT_A_QUERY: &str = "0A000";
 
 /// Of the statements that took most time, `limit` at most (None: none are counted), and of those in bursts, until it is too late.
 pub fn read(database: &Database, catalog: &Catalog, bursts: &[Burst], limit: Option<u32>, until: Instant) -> Lookups {

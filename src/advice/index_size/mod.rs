@@ -14,9 +14,9 @@ pub use btree::btree_bytes;
 pub use key::{Elements, KeyColumn, alignment_bytes, packed};
 
 use crate::facts::{Catalog, ColumnStatistics, Table};
-use crate::units::Bytes;
+use crate::units::{BLOCK, Bytes};
 
-pub const PAGE: f64 = 8192.0;
+pub const PAGE: f64 = BLOCK;
 const PAGE_HEADER: f64 = 24.0;
 const ITEM_ID: f64 = 4.0;
 const TID: f64 = 6.0;

@@ -4,7 +4,7 @@ use super::Request;
 use crate::db::{self, raise, with_search_path};
 use crate::facts::query::QueryShape;
 use crate::facts::{Database, MeasuredStatement, NotPlanned, Source, statements};
-use crate::measure::query::{Analyzed, Bound, Chosen, Query, Text, Value, may_be_query};
+use crate::measure::query::{Analyzed, Bound, Chosen, NOT_A_QUERY, Query, Text, Value, may_be_query};
 use pgrx::PgSqlErrorCode;
 use std::ffi::{CStr, CString};
 use std::time::Instant;
@@ -81,8 +81,6 @@ struct Counted {
 
 /// Of calls, and of a mean time in ms.
 const MOST: f64 = 1e15;
-/// SQLSTATE of a statement that is not one plannable query.
-const NOT_A_QUERY: &str = "0A000";
 
 pub fn read(request: &Request, database: &Database, until: Instant) -> Sourced {
     let mut sourced = Sourced { queries: Vec::new(), not_planned: Vec::new(), left_out: 0, cut_off: false };

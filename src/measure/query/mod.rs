@@ -46,6 +46,9 @@ const MOST_PARAMETERS: i32 = 65535;
 /// SQLSTATEs of a parameter whose type the context does not tell: ambiguous function or operator, indeterminate type.
 pub const UNKNOWN_TYPE: [&str; 2] = ["42725", "42P18"];
 
+/// SQLSTATE of a statement that is not one plannable query, feature_not_supported.
+pub const NOT_A_QUERY: &str = "0A000";
+
 /// One SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES, ready to be planned. It holds ACCESS SHARE on its tables until the
 /// transaction ends.
 pub struct Query {

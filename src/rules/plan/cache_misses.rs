@@ -2,7 +2,7 @@ use crate::advice::plan_weight::{Explains, finding, shown};
 use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{Bytes, listing};
+use crate::units::{BLOCK, Bytes, listing};
 
 pub static RULE: Rule = Rule {
     id: "cache_misses",
@@ -103,5 +103,3 @@ fn judge(facts: &Facts, options: &Options) -> Option<Finding> {
     });
     Some(finding)
 }
-
-const BLOCK: f64 = 8192.0;

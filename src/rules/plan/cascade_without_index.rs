@@ -5,7 +5,7 @@ use crate::facts::{Catalog, Explained, Facts, ForeignKey, Namer, PlanOrigin, Tab
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use crate::rules::foreign_key_without_index::solution;
-use crate::units::Bytes;
+use crate::units::{BLOCK, Bytes};
 use std::collections::BTreeMap;
 
 pub static RULE: Rule = Rule {
@@ -191,12 +191,11 @@ fn lacks_index(catalog: &Catalog, key: &ForeignKey) -> bool {
 
 /// The planner counts no triggers: their cost is that of scanning the child for each row.
 fn expected(facts: &Facts, namer: &mut Namer, key: &ForeignKey, rows: f64) -> Option<Finding> {
-    const PAGE_BYTES: f64 = 8192.0;
     const TUPLE_COST: f64 = 0.0125;
     let catalog = facts.catalog();
     let child = catalog.table(key.child);
     let child_rows = catalog.rows(child)?.0 as f64;
-    let scan = catalog.bytes(child).0 as f64 / PAGE_BYTES + child_rows * TUPLE_COST;
+    let scan = catalog.bytes(child).0 as f64 / BLOCK + child_rows * TUPLE_COST;
     let plan_cost = facts.explained().plan.nodes.first().map_or(0.0, |root| root.total_cost);
     let cost = scan * rows.max(1.0);
     let share = cost / (cost + plan_cost);

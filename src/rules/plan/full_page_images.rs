@@ -2,7 +2,7 @@ use crate::advice::plan_weight::shown;
 use crate::facts::{Facts, PlanOrigin, rounded};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Bytes;
+use crate::units::{BLOCK, Bytes};
 
 pub static RULE: Rule = Rule {
     id: "full_page_images",
@@ -51,12 +51,11 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
-    const PAGE: f64 = 8192.0;
     let explained = facts.explained();
     let plan = &explained.plan;
     let Some(wal) = plan.nodes.first().and_then(|root| root.wal) else { return Ok(Vec::new()) };
     // Holes in pages and compression make images smaller than a page.
-    let images = (wal.full_page_images * PAGE).min(wal.bytes);
+    let images = (wal.full_page_images * BLOCK).min(wal.bytes);
     let share = if wal.bytes > 0.0 { images / wal.bytes } else { 0.0 };
     if wal.bytes < options.number("min_wal_bytes") || share < options.number("min_share") {
         return Ok(Vec::new());

@@ -3,7 +3,7 @@ use crate::advice::plan_weight::{Explains, shown};
 use crate::facts::Facts;
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Bytes;
+use crate::units::{BLOCK, Bytes};
 
 pub static RULE: Rule = Rule {
     id: "hash_spilled",
@@ -57,7 +57,7 @@ fn judge(facts: &Facts, options: &Options, node: usize) -> Option<Finding> {
     let hash = plan.nodes[node].hash.as_ref().filter(|hash| hash.batches >= options.number("min_batches"))?;
     let join = plan.nodes[node].parent?;
     let blocks = |node: usize| plan.own_blocks(node).map_or(0.0, |blocks| blocks.temp_written);
-    let bytes = (blocks(node) + blocks(join)) * 8192.0;
+    let bytes = (blocks(node) + blocks(join)) * BLOCK;
     let rows = plan.total_rows(node)?;
     let what = format!(
         "Hash join of {} rows in {} batches wrote {} to disk",

@@ -2,7 +2,7 @@ use crate::advice::plan_weight::{Explains, finding, shown};
 use crate::facts::Facts;
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Bytes;
+use crate::units::{BLOCK, Bytes};
 
 pub static RULE: Rule = Rule {
     id: "temp_io",
@@ -66,7 +66,7 @@ fn judge(facts: &Facts, options: &Options, node: usize) -> Option<Finding> {
     let explained = facts.explained();
     let (plan, here) = (&explained.plan, explained.node(node));
     let blocks = plan.own_blocks(node)?;
-    let (written, read) = (blocks.temp_written * 8192.0, blocks.temp_read * 8192.0);
+    let (written, read) = (blocks.temp_written * BLOCK, blocks.temp_read * BLOCK);
     if written.max(read) < options.number("min_bytes") {
         return None;
     }

@@ -4,7 +4,7 @@ use crate::advice::statement_kind::Kind;
 use crate::facts::{Facts, MeasuredStatement, rounded};
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{Bytes, Count};
+use crate::units::{BLOCK, Bytes, Count};
 
 pub static RULE: Rule = Rule {
     id: "query_spills_to_temp",
@@ -54,7 +54,6 @@ pub static RULE: Rule = Rule {
     check,
 };
 
-const BLOCK: f64 = 8192.0;
 /// Rows take more in memory than in a file: headers, pointers, alignment.
 const MEMORY_TO_FILE: f64 = 3.0;
 

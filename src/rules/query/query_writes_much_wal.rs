@@ -4,7 +4,7 @@ use crate::advice::statement_kind::Kind;
 use crate::facts::{Facts, MeasuredStatement, rounded};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{Bytes, Count};
+use crate::units::{BLOCK, Bytes, Count};
 
 pub static RULE: Rule = Rule {
     id: "query_writes_much_wal",
@@ -57,8 +57,6 @@ pub static RULE: Rule = Rule {
     ],
     check,
 };
-
-const BLOCK: f64 = 8192.0;
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let queries = judged(facts).filter(|(_, kind)| *kind != Kind::Utility);
