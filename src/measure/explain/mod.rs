@@ -4,7 +4,6 @@ mod recorded;
 mod relate;
 mod run;
 mod samples;
-mod time_limit;
 mod trials;
 
 pub use recorded::{Recorded, recorded};

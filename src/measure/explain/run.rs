@@ -1,8 +1,8 @@
 //! EXPLAIN ANALYZE by our own hand: what a statement that is stopped at its time limit has done by then is kept.
 
-use super::time_limit::TimeLimit;
 use crate::db::{self, Arena, Caught, with_search_path};
 use crate::measure::query::{Value, Whole};
+use crate::measure::time_limit::TimeLimit;
 use pgrx::pg_sys::{self, NodeTag};
 use std::cell::Cell;
 use std::ffi::{CStr, c_void};

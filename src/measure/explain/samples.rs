@@ -1,9 +1,9 @@
 //! Whether columns that a condition compares together depend on each other, looked up in rows from random blocks.
 
-use super::time_limit::TimeLimit;
 use crate::db;
 use crate::facts::plan::{Node, OperandKind, conjuncts};
 use crate::facts::{Catalog, Explained, PlanOrigin, Sample, Table};
+use crate::measure::time_limit::TimeLimit;
 use std::time::{Duration, Instant};
 
 const ROWS: f64 = 30_000.0;
