@@ -8,6 +8,8 @@ select
     c.conpfeqop,
     c.confdeltype::text,
     c.confupdtype::text,
+    c.confdelsetcols,
+    c.condeferred,
     -- ALTER COLUMN TYPE refuses columns that these use; it rebuilds indexes and constraints itself.
     exists (
         select from pg_catalog.pg_depend d

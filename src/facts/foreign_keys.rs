@@ -17,6 +17,10 @@ pub struct ForeignKey {
     operators: Vec<u32>,
     pub on_delete: ReferentialAction,
     pub on_update: ReferentialAction,
+    /// The columns that ON DELETE SET NULL or SET DEFAULT names; empty: all of the key.
+    pub set_columns: Vec<i16>,
+    /// Checked at COMMIT unless told otherwise.
+    pub initially_deferred: bool,
     /// ALTER COLUMN TYPE would refuse one of the child's columns: a view, policy, trigger, function, publication, generated
     /// column, partition key or row type uses it, or it is inherited.
     pub child_columns_in_use: bool,
@@ -32,7 +36,7 @@ pub enum ReferentialAction {
 }
 
 impl ReferentialAction {
-    fn from_letter(letter: char) -> ReferentialAction {
+    pub fn from_letter(letter: char) -> ReferentialAction {
         match letter {
             'r' => ReferentialAction::Restrict,
             'c' => ReferentialAction::Cascade,
@@ -69,6 +73,8 @@ impl Catalog {
             operators: row.take::<Vec<Oid>>().into_iter().map(Oid::to_u32).collect(),
             on_delete: ReferentialAction::from_letter(letter(row)),
             on_update: ReferentialAction::from_letter(letter(row)),
+            set_columns: row.take_option().unwrap_or_default(),
+            initially_deferred: row.take(),
             child_columns_in_use: row.take(),
         });
         self.foreign_keys = foreign_keys;
@@ -109,6 +115,12 @@ impl Catalog {
     /// An index of the child that finds the rows of a parent key: on a partitioned table its own, or one of every partition.
     pub fn is_covered(&self, key: &ForeignKey) -> bool {
         self.covers_in(self.table(key.child), key, &key.child_columns)
+    }
+
+    /// The child's own index that finds the rows of a parent key.
+    pub fn covering_index(&self, key: &ForeignKey) -> Option<&Index> {
+        let child = self.table(key.child);
+        child.indexes.iter().find(|index| self.covers(child, index, key, &key.child_columns))
     }
 
     fn covers_in(&self, table: &Table, key: &ForeignKey, columns: &[i16]) -> bool {
