@@ -71,3 +71,19 @@ comment on column dbre.slow_queries.io_ms is 'null: track_io_timing is off';
 comment on column dbre.slow_queries.top_level is 'not run by a function';
 comment on column dbre.slow_queries.since is 'since when the entry has counted';
 comment on column dbre.slow_queries.note is 'why there are none, or what is missing';
+comment on function dbre.migration_findings(text, boolean, bigint, text, text) is
+    'What a migration would do to this database that it should not: locks, rewrites, lost data, broken applications; nothing is executed';
+comment on function dbre.migration_plan(text, text, boolean, bigint, interval, integer, text) is
+    'A migration the safe way, as SQL or as operations of Alembic: each row can be run as it stands, in order; nothing is executed';
+comment on function dbre.migration_steps(text, boolean, text) is
+    'What each statement of a migration would lock, rewrite and read, and how long it would take; nothing is executed';
+comment on function dbre.cascade_impact(regclass, text, boolean) is
+    'The tree of what a DELETE, TRUNCATE CASCADE or UPDATE of keys reaches through foreign keys: actions, rows for each parent row, indexes, triggers, cycles, and what is slow or dangerous';
+comment on function dbre.cascade_findings(regclass, text, boolean) is
+    'What is slow or dangerous on the way of a DELETE, TRUNCATE CASCADE or UPDATE of keys through foreign keys, most urgent first';
+comment on function dbre.migration_dry_run(text, boolean, interval, interval, boolean, text) is
+    'Runs a migration and rolls it back: what each statement really locked, rewrote and read, and how long it took';
+comment on function dbre.migration_round_trip(text, text, boolean, interval, interval, boolean, text) is
+    'Runs a migration up, down and up again, rolls it back, and lists what down does not bring back and what up does not repeat';
+comment on function dbre.migration_rollback(text, text) is
+    'The reverse of a migration, from the catalogs as they are before it, in the order in which it is to run, with the rows that do not come back';

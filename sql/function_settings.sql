@@ -18,7 +18,13 @@ begin
         'dbre.slow_queries()',
         'dbre.snapshot_workload()',
         'dbre.workload_findings(int, interval, timestamptz)',
-        'dbre.log_findings(timestamptz, text[])'
+        'dbre.log_findings(timestamptz, text[])',
+        'dbre.migration_findings(text, boolean, bigint, text, text)',
+        'dbre.migration_steps(text, boolean, text)',
+        'dbre.migration_plan(text, text, boolean, bigint, interval, integer, text)',
+        'dbre.cascade_impact(regclass, text, boolean)',
+        'dbre.cascade_findings(regclass, text, boolean)',
+        'dbre.migration_rollback(text, text)'
     ]::regprocedure[] loop
         execute format('alter function %s set jit = off', reading);
         execute format('alter function %s set datestyle = ISO', reading);

@@ -22,7 +22,13 @@ grant execute on function
     dbre.workload_findings(int, interval, timestamptz),
     dbre.n_plus_one_bursts(),
     dbre.n_plus_one_recording(),
-    dbre.log_findings(timestamptz, text[])
+    dbre.log_findings(timestamptz, text[]),
+    dbre.migration_findings(text, boolean, bigint, text, text),
+    dbre.migration_steps(text, boolean, text),
+    dbre.migration_plan(text, text, boolean, bigint, interval, integer, text),
+    dbre.cascade_impact(regclass, text, boolean),
+    dbre.cascade_findings(regclass, text, boolean),
+    dbre.migration_rollback(text, text)
 to pg_monitor;
 revoke usage on type dbre.severity, dbre.advice from public;
 grant usage on type dbre.severity, dbre.advice to pg_monitor;

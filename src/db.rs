@@ -3,7 +3,8 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
-use std::ffi::{CStr, c_char};
+use pgrx::spi::SpiCursor;
+use std::ffi::{CStr, CString, c_char};
 use std::panic::AssertUnwindSafe;
 
 /// Begins the text of what is read, by which pg_stat_statements shows whose it is.
@@ -42,38 +43,41 @@ impl Row<'_> {
 /// Runs a read-only query and makes a value of each row. Takes no transaction id, works on a standby.
 ///
 /// A SQL error unwinds, as everywhere in pgrx; `guarded` catches it.
-pub fn read<T>(sql: &str, args: &[DatumWithOid], mut value: impl FnMut(&mut Row) -> T) -> Vec<T> {
+pub fn read<T>(sql: &str, args: &[DatumWithOid], value: impl FnMut(&mut Row) -> T) -> Vec<T> {
     let sql = format!("{MARK}{sql}");
     Spi::connect(|client| {
-        let mut cursor =
-            client.try_open_cursor(sql.as_str(), args).unwrap_or_else(|error| panic!("cannot read: {error}"));
-        let mut results = Vec::new();
-        let (mut types, mut values, mut nulls) = (Vec::new(), Vec::new(), Vec::new());
-        loop {
-            let fetched = cursor.fetch(BATCH).unwrap_or_else(|error| panic!("cannot read: {error}")).len();
-            // SAFETY: SPI_cursor_fetch has just set SPI_tuptable to a table of `fetched` tuples, ours until we free it, all of
-            // one descriptor; the arrays have an element for each of its attributes.
-            unsafe {
-                let table = pg_sys::SPI_tuptable;
-                let descriptor = (*table).tupdesc;
-                if types.is_empty() {
-                    let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
-                    types = attributes.iter().map(|attribute| attribute.atttypid).collect();
-                    values.resize(types.len(), pg_sys::Datum::null());
-                    nulls.resize(types.len(), true);
-                }
-                for position in 0..fetched {
-                    let tuple = *(*table).vals.add(position);
-                    pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
-                    results.push(value(&mut Row { types: &types, values: &values, nulls: &nulls, next: 0 }));
-                }
-                pg_sys::SPI_freetuptable(table);
-            }
-            if fetched < BATCH as usize {
-                return results;
-            }
-        }
+        let cursor = client.try_open_cursor(sql.as_str(), args).unwrap_or_else(|error| panic!("cannot read: {error}"));
+        rows(cursor, value)
     })
+}
+
+fn rows<T>(mut cursor: SpiCursor, mut value: impl FnMut(&mut Row) -> T) -> Vec<T> {
+    let mut results = Vec::new();
+    let (mut types, mut values, mut nulls) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        let fetched = cursor.fetch(BATCH).unwrap_or_else(|error| panic!("cannot read: {error}")).len();
+        // SAFETY: SPI_cursor_fetch has just set SPI_tuptable to a table of `fetched` tuples, ours until we free it, all of
+        // one descriptor; the arrays have an element for each of its attributes.
+        unsafe {
+            let table = pg_sys::SPI_tuptable;
+            let descriptor = (*table).tupdesc;
+            if types.is_empty() {
+                let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
+                types = attributes.iter().map(|attribute| attribute.atttypid).collect();
+                values.resize(types.len(), pg_sys::Datum::null());
+                nulls.resize(types.len(), true);
+            }
+            for position in 0..fetched {
+                let tuple = *(*table).vals.add(position);
+                pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+                results.push(value(&mut Row { types: &types, values: &values, nulls: &nulls, next: 0 }));
+            }
+            pg_sys::SPI_freetuptable(table);
+        }
+        if fetched < BATCH as usize {
+            return results;
+        }
+    }
 }
 
 /// Runs a statement that writes, for the function that is named so; the number of rows it wrote.
@@ -85,25 +89,36 @@ pub fn write(function: &CStr, sql: &str, args: &[DatumWithOid]) -> usize {
 }
 
 /// An error that `guarded` has caught.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Caught {
     pub sqlstate: String,
     pub message: String,
+    pub detail: Option<String>,
 }
 
 /// Runs `body` in a subtransaction of its own: whatever fails in there, SQL error or panic, is undone and returned.
 /// A cancelled query and a terminated session are never caught.
 pub fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
-    in_subtransaction(body, true).map_err(|error| caught(error, false))
+    tried(body, |_| true, || false)
 }
 
 /// As `guarded`, and undoes what `body` has done in any case. Where `stopped` says so, a cancel is our own, and returned.
 pub fn undone<T>(body: impl FnOnce() -> T, stopped: impl FnOnce() -> bool) -> Result<T, Caught> {
-    in_subtransaction(body, false).map_err(|error| caught(error, stopped()))
+    tried(body, |_| false, stopped)
+}
+
+/// As `guarded`, and undoes what `body` has done unless `keep` says otherwise. Where `stopped` says so, a cancel is our own, and
+/// returned.
+pub fn tried<T>(
+    body: impl FnOnce() -> T,
+    keep: impl FnOnce(&T) -> bool,
+    stopped: impl FnOnce() -> bool,
+) -> Result<T, Caught> {
+    in_subtransaction(body, keep).map_err(|error| caught(error, stopped()))
 }
 
 #[allow(clippy::result_large_err, reason = "the error is pgrx's own")]
-fn in_subtransaction<T>(body: impl FnOnce() -> T, keep: bool) -> Result<T, CaughtError> {
+fn in_subtransaction<T>(body: impl FnOnce() -> T, keep: impl FnOnce(&T) -> bool) -> Result<T, CaughtError> {
     let body = AssertUnwindSafe(body);
     // SAFETY: the calls pair up as in PL/pgSQL's exception blocks: the subtransaction that is begun here ends on both
     // paths, and memory context and resource owner are what they were before.
@@ -114,8 +129,8 @@ fn in_subtransaction<T>(body: impl FnOnce() -> T, keep: bool) -> Result<T, Caugh
         pg_sys::MemoryContextSwitchTo(context);
         let outcome = PgTryBuilder::new(|| Ok({ body }.0())).catch_others(Err).catch_rust_panic(Err).execute();
         pg_sys::MemoryContextSwitchTo(context);
-        match outcome {
-            Ok(_) if keep => pg_sys::ReleaseCurrentSubTransaction(),
+        match &outcome {
+            Ok(value) if keep(value) => pg_sys::ReleaseCurrentSubTransaction(),
             _ => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
         }
         pg_sys::MemoryContextSwitchTo(context);
@@ -136,15 +151,149 @@ pub fn guarded_twice<T>(body: impl Fn() -> T) -> Result<T, Caught> {
     guarded(&body).or_else(|_| guarded(&body))
 }
 
+/// As `guarded`, and whatever `body` runs may not write: planning an expression runs functions that it calls.
+///
+/// On a standby without a subtransaction, for the reason that `guarded_twice` gives: what `body` holds of the server's when it
+/// fails is released with an owner of its own.
+pub fn read_only<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
+    // SAFETY: reads a flag in shared memory.
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        return without_subtransaction(body);
+    }
+    guarded(|| {
+        // SAFETY: sets a variable of the transaction; a subtransaction that is rolled back restores it.
+        unsafe {
+            let read_only = pg_sys::XactReadOnly;
+            pg_sys::XactReadOnly = true;
+            let result = body();
+            pg_sys::XactReadOnly = read_only;
+            result
+        }
+    })
+}
+
+#[allow(clippy::result_large_err, reason = "the error is pgrx's own")]
+fn without_subtransaction<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
+    let body = AssertUnwindSafe(body);
+    // SAFETY: the owner is current only while `body` runs, and goes with all that it still holds; settings
+    // are put back.
+    let outcome = unsafe {
+        let (context, parent) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        let owner = pg_sys::ResourceOwnerCreate(parent, c"pg_dbre".as_ptr());
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::CurrentResourceOwner = owner;
+        let outcome = PgTryBuilder::new(|| Ok({ body }.0())).catch_others(Err).catch_rust_panic(Err).execute();
+        pg_sys::CurrentResourceOwner = parent;
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::AtEOXact_GUC(outcome.is_ok(), level);
+        for phase in [
+            pg_sys::ResourceReleasePhase::RESOURCE_RELEASE_BEFORE_LOCKS,
+            pg_sys::ResourceReleasePhase::RESOURCE_RELEASE_LOCKS,
+            pg_sys::ResourceReleasePhase::RESOURCE_RELEASE_AFTER_LOCKS,
+        ] {
+            pg_sys::ResourceOwnerRelease(owner, phase, outcome.is_ok(), false);
+        }
+        pg_sys::ResourceOwnerDelete(owner);
+        outcome
+    };
+    outcome.map_err(|error: CaughtError| caught(error, false))
+}
+
+/// Runs `body` so that what it reads shows what this transaction has written so far: a function's own snapshot is that of the
+/// query which calls it. Errors: as for `with_search_path`.
+pub fn seeing_own_writes<T>(body: impl FnOnce() -> T) -> T {
+    // SAFETY: the calls pair up; a subtransaction that is rolled back pops what an error leaves.
+    unsafe {
+        pg_sys::CommandCounterIncrement();
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        let result = body();
+        pg_sys::PopActiveSnapshot();
+        result
+    }
+}
+
+/// What others have committed by the time that it is taken; what this transaction writes shows all the same.
+pub struct Picture(pg_sys::Snapshot);
+
+impl Picture {
+    pub fn take() -> Picture {
+        // SAFETY: the resource owner that is current keeps it, and lets it go if an error comes between.
+        Picture(unsafe { pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot()) })
+    }
+
+    /// As `read`, with nothing to bind.
+    pub fn read<T>(&self, sql: &str, value: impl FnMut(&mut Row) -> T) -> Vec<T> {
+        let sql = CString::new(format!("{MARK}{sql}")).unwrap_or_default();
+        // SAFETY: the calls pair up, as in `seeing_own_writes`; the server reads with the snapshot that is active only when it
+        // is told that nothing is written. The portal is open, and the cursor looks it up by its name.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushCopiedSnapshot(self.0);
+            pg_sys::UpdateActiveSnapshotCommandId();
+            let results = Spi::connect(|client| {
+                let (no_types, no_values) = (std::ptr::null_mut(), std::ptr::null_mut());
+                let (unnamed, no_nulls) = (std::ptr::null(), std::ptr::null());
+                let portal =
+                    pg_sys::SPI_cursor_open_with_args(unnamed, sql.as_ptr(), 0, no_types, no_values, no_nulls, true, 0);
+                let cursor = client.find_cursor(&string((*portal).name));
+                rows(cursor.unwrap_or_else(|error| panic!("cannot read: {error}")), value)
+            });
+            pg_sys::PopActiveSnapshot();
+            results
+        }
+    }
+
+    /// To be called where it was taken.
+    pub fn release(self) {
+        // SAFETY: registered in `take`.
+        unsafe { pg_sys::UnregisterSnapshot(self.0) }
+    }
+}
+
 /// Runs `body` with another search_path. An error must be caught by `guarded` or end the transaction: they restore what was.
 pub fn with_search_path<T>(search_path: &CStr, body: impl FnOnce() -> T) -> T {
     with_settings(&[(c"search_path", search_path)], body)
+}
+
+/// Sets a setting as SET does, if the caller may.
+pub fn set(name: &str, value: &str) {
+    let (name, value) = (CString::new(name).unwrap_or_default(), CString::new(value).unwrap_or_default());
+    // SAFETY: the strings outlive the call.
+    unsafe {
+        let context = match pg_sys::superuser() {
+            true => pg_sys::GucContext::PGC_SUSET,
+            false => pg_sys::GucContext::PGC_USERSET,
+        };
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            context,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SET,
+            true,
+            0,
+            false,
+        );
+    }
+}
+
+/// The value of a setting; None: there is none of that name.
+pub fn setting(name: &str) -> Option<String> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: the string outlives the call; what it returns is null or the server's own.
+    unsafe {
+        let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+        (!value.is_null()).then(|| string(value))
+    }
 }
 
 /// How values printed into findings mean the same wherever they are pasted, and that large queries which are run once are not
 /// compiled: what the other functions have set for them (sql/function_settings.sql).
 pub const PRINTING: [(&CStr, &CStr); 4] =
     [(c"jit", c"off"), (c"datestyle", c"ISO"), (c"intervalstyle", c"postgres"), (c"extra_float_digits", c"3")];
+
+/// How long what only reads waits for a table that another session has locked.
+pub const PATIENCE: (&CStr, &CStr) = (c"lock_timeout", c"200ms");
 
 /// Runs `body` with other settings, which the caller may set. Errors: as for `with_search_path`.
 pub fn with_settings<T>(settings: &[(&CStr, &CStr)], body: impl FnOnce() -> T) -> T {
@@ -256,7 +405,8 @@ fn caught(error: CaughtError, stopped: bool) -> Caught {
     if ends && report.function_name() == Some("ProcessInterrupts") && !stopped {
         error.rethrow();
     }
-    Caught { sqlstate: sqlstate(code), message: report.message().to_string() }
+    let detail = report.detail().map(str::to_string);
+    Caught { sqlstate: sqlstate(code), message: report.message().to_string(), detail }
 }
 
 /// The five characters of a SQLSTATE from its packed form (six bits each).

@@ -151,6 +151,7 @@ impl Plan {
                 Some(Status::Failed(Caught {
                     sqlstate: "22023".to_string(),
                     message: format!("dbre.rule_settings: {}", invalid.message),
+                    ..Caught::default()
                 })),
             ),
         };

@@ -48,6 +48,10 @@ pub enum Need {
     Lookups,
     /// Not read by `check()`: what the hook has seen.
     Bursts,
+    /// Not read by `check()`: it is the migration that the caller gives.
+    Migration,
+    /// Not read by `check()`: it is what a statement on the table that the caller names reaches.
+    Cascade,
 }
 
 impl Need {
@@ -65,6 +69,8 @@ impl Need {
             Need::ServerLog => "server log (dbre.log_findings())",
             Need::Lookups => "lookups among the statements (dbre.n_plus_one())",
             Need::Bursts => "bursts that the hook has seen (dbre.n_plus_one())",
+            Need::Migration => "migration (dbre.migration_findings())",
+            Need::Cascade => "cascade (dbre.cascade_findings())",
         }
     }
 
@@ -81,6 +87,12 @@ impl Need {
             }
             Need::ServerLog => Some("it judges the server's log, and is run by dbre.log_findings()"),
             Need::Lookups | Need::Bursts => Some("it is run by dbre.n_plus_one() and dbre.workload_findings()"),
+            Need::Migration => {
+                Some("it judges the migration that dbre.migration_findings() is given, and is run by that")
+            }
+            Need::Cascade => {
+                Some("it judges what a statement on the table reaches that dbre.cascade_findings() is given")
+            }
             _ => None,
         }
     }
@@ -226,7 +238,8 @@ impl InvalidOption {
 /// Setup SQL with the expected outcome; run by the scenarios in a database of its own. For a rule that judges index advice it
 /// leaves a table `workload` to advise on, for one that judges plans `example (query, analyze)` or `example (plan)`, for one that
 /// judges statements `example (query)`, with one row, for one that judges the log `example (line)`, for one that judges statement
-/// statistics, lookups or bursts `traffic (step, query, times)`: what a client is to send, `%s` in it the number of the time. It
+/// statistics, lookups or bursts `traffic (step, query, times)`: what a client is to send, `%s` in it the number of the time; for one
+/// that judges migrations `example (migration)`: applying a fix means to put it in the place of the step that evidence names. It
 /// may set example.time_limit for the database.
 pub struct Case {
     pub name: &'static str,

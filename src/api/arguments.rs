@@ -50,8 +50,14 @@ pub fn rule(id: &str) -> &'static Rule {
 
 /// Where unqualified names of texts are looked up; by default the caller's own setting.
 pub fn search_path(given: Option<&str>) -> CString {
-    let path = required("search_path", given, "Leave it out for that of the session.");
-    CString::new(path).unwrap_or_default()
+    const HINT: &str =
+        "Leave it out for that of the session; otherwise names of schemas, quoted where needed, between commas.";
+    let path = CString::new(required("search_path", given, HINT)).unwrap_or_default();
+    if guarded(|| db::with_search_path(&path, || ())).is_err() {
+        let message = format!("argument search_path is no list of schemas: {}", path.to_string_lossy());
+        raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, HINT)
+    }
+    path
 }
 
 /// The value of an argument that may not be NULL.

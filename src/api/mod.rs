@@ -3,10 +3,16 @@
 mod advice;
 mod arguments;
 mod bursts;
+mod cascade;
 mod check;
 mod explain;
 mod index_advice;
 mod log_findings;
+mod migration;
+mod migration_dry_run;
+mod migration_plan;
+mod migration_rollback;
+mod migration_round_trip;
 mod n_plus_one;
 mod query_findings;
 mod recorded_plans;
@@ -82,7 +88,15 @@ pgrx::extension_sql_file!(
         "n_plus_one_bursts",
         bursts::n_plus_one_recording,
         bursts::reset_n_plus_one_bursts,
-        log_findings::log_findings
+        log_findings::log_findings,
+        migration::migration_findings,
+        migration::migration_steps,
+        migration_plan::migration_plan,
+        cascade::cascade_impact,
+        cascade::cascade_findings,
+        migration_dry_run::migration_dry_run,
+        migration_round_trip::migration_round_trip,
+        migration_rollback::migration_rollback
     ]
 );
 pgrx::extension_sql_file!(
@@ -102,7 +116,13 @@ pgrx::extension_sql_file!(
         slow_queries::slow_queries,
         slow_queries::snapshot_workload,
         workload_findings::workload_findings,
-        log_findings::log_findings
+        log_findings::log_findings,
+        migration::migration_findings,
+        migration::migration_steps,
+        migration_plan::migration_plan,
+        cascade::cascade_impact,
+        cascade::cascade_findings,
+        migration_rollback::migration_rollback
     ]
 );
 pgrx::extension_sql_file!("../../sql/grants.sql", name = "grants", finalize);

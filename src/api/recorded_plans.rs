@@ -67,7 +67,8 @@ pub fn judge(mut run: Run, statements: &[(MeasuredStatement, Load)], deadline: I
 }
 
 fn stopped() -> Caught {
-    Caught { sqlstate: STOPPED.to_string(), message: "time_limit was up before it was planned".to_string() }
+    let message = "time_limit was up before it was planned".to_string();
+    Caught { sqlstate: STOPPED.to_string(), message, ..Caught::default() }
 }
 
 fn judge_one(mut facts: Facts, (statement, load): (&MeasuredStatement, Load), recorded: Recorded) -> Run {

@@ -36,6 +36,11 @@ pub fn main_fork(path: Option<String>, pages: i32) -> File {
     File { bytes: Bytes(bytes), age_days: first.created().ok().and_then(|at| at.elapsed().ok()).map(days) }
 }
 
+/// Of the main fork at `path`; None: it has none, and its size is that of its `pages`.
+pub fn bytes(path: Option<String>, pages: i32) -> u64 {
+    main_fork(path, pages).bytes.0
+}
+
 /// Since the folder of the relation file `path`, which is the database's, was made.
 pub fn database_age_days(path: &str) -> Option<f64> {
     let marker = std::path::Path::new(path).with_file_name("PG_VERSION");

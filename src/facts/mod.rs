@@ -1,6 +1,7 @@
 //! What rules judge: plain structs, read once per call and only where a selected rule needs them.
 
 mod bursts;
+pub mod cascade;
 mod catalog;
 mod column_statistics;
 mod database;
@@ -11,6 +12,7 @@ mod foreign_keys;
 mod index_advice;
 mod indexes;
 mod lookups;
+pub mod migration;
 mod names;
 pub mod normalized;
 pub mod plan;
@@ -38,7 +40,8 @@ pub use explained::{
     Explained, ExtendedStatistics, Function, ParameterOrigin, PlanOrigin, PlannedColumn, PlannedTable, Policy, Sample,
     Trial, Volatility,
 };
-pub use foreign_keys::ForeignKey;
+pub use files::bytes as file_bytes;
+pub use foreign_keys::{ForeignKey, ReferentialAction};
 pub use index_advice::{AdvisedQuery, IndexAdvice, NotPlanned, Source, rounded, shortened};
 pub use indexes::{Index, index_definitions};
 pub use lookups::{
@@ -47,7 +50,7 @@ pub use lookups::{
 };
 pub use names::{Name, QualifiedName};
 pub use planned_tables::{planned_functions, planned_tables, planner_settings};
-pub use relation_names::{Namer, RelationNames};
+pub use relation_names::{Namer, RelationNames, free_name, joined_columns};
 pub use server_log::ServerLog;
 pub use settings::{RuleSetting, rule_settings, suppressed};
 #[cfg(any(test, feature = "pg_test"))]
@@ -79,6 +82,8 @@ pub struct Facts {
     server_log: Option<ServerLog>,
     lookups: Option<Lookups>,
     bursts: Option<Vec<Burst>>,
+    migration: Option<migration::Migration>,
+    cascade: Option<cascade::Cascade>,
     /// Which of several queries the plan is of.
     query: Option<String>,
 }
@@ -109,6 +114,8 @@ impl Facts {
             server_log: None,
             lookups: None,
             bursts: None,
+            migration: None,
+            cascade: None,
             query: None,
             database,
         }
@@ -206,6 +213,22 @@ impl Facts {
         self.bursts = Some(bursts);
     }
 
+    pub fn migration(&self) -> &migration::Migration {
+        self.migration.as_ref().expect("a migration is followed before it is judged")
+    }
+
+    pub fn set_migration(&mut self, migration: migration::Migration) {
+        self.migration = Some(migration);
+    }
+
+    pub fn cascade(&self) -> &cascade::Cascade {
+        self.cascade.as_ref().expect("a cascade is followed before it is judged")
+    }
+
+    pub fn set_cascade(&mut self, cascade: cascade::Cascade) {
+        self.cascade = Some(cascade);
+    }
+
     /// Why a need could not be read, if so.
     pub fn failure(&self, need: Need) -> Option<&Caught> {
         match need {
@@ -214,7 +237,12 @@ impl Facts {
             Need::RelationNames => self.relation_names.as_ref()?.as_ref().err(),
             Need::Workload => self.workload.as_ref()?.as_ref().err(),
             Need::IndexAdvice | Need::Statement | Need::Plan => None,
-            Need::StatementStatistics | Need::ServerLog | Need::Lookups | Need::Bursts => None,
+            Need::StatementStatistics
+            | Need::ServerLog
+            | Need::Lookups
+            | Need::Bursts
+            | Need::Migration
+            | Need::Cascade => None,
             Need::DynamicFunctions => self.dynamic_functions.as_ref()?.as_ref().err(),
         }
     }

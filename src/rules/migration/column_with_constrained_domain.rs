@@ -1,0 +1,65 @@
+use crate::advice::migration_effects::{Caused, rewrites};
+use crate::advice::migration_step::{self, size};
+use crate::db::quote_identifier;
+use crate::facts::Facts;
+use crate::facts::migration::{Migration, Rewrite};
+use crate::finding::{Finding, Severity};
+use crate::rule::{Case, Need, Options, Rule, Verdict};
+
+pub static RULE: Rule = Rule {
+    id: "column_with_constrained_domain",
+    category: "migration",
+    severity: Severity::high,
+    since: "0.1.0",
+    enabled: true,
+    condition: "ADD COLUMN whose type is a domain with a CHECK or NOT NULL, even without a default.",
+    effect: "The server must check the value for every row, and does so by writing the table and all its indexes anew under ACCESS EXCLUSIVE.",
+    workaround: "Add the column of the domain's base type, with a CHECK NOT VALID that says what the domain says, and validate it in a transaction of its own.",
+    sources: &["https://www.postgresql.org/docs/17/sql-altertable.html"],
+    options: &[],
+    needs: &[Need::Migration],
+    cases: &[
+        Case {
+            name: "with a check",
+            setup: "create domain positive as int check (value > 0); create table t (id int primary key); insert into t select g from generate_series(1, 1000) g; analyze t; create table example as select 'alter table t add column n positive' as migration",
+            finds: 1,
+            fix_clears: false,
+        },
+        Case {
+            name: "without constraints",
+            setup: "create domain code as text; create table t (id int primary key); insert into t select g from generate_series(1, 1000) g; analyze t; create table example as select 'alter table t add column c code default ''x''' as migration",
+            finds: 0,
+            fix_clears: false,
+        },
+        Case {
+            name: "a table of the migration's own",
+            setup: "create table example as select 'create table n (id int); alter table n add column n int' as migration",
+            finds: 0,
+            fix_clears: false,
+        },
+    ],
+    check,
+};
+
+fn check(facts: &Facts, _: &Options) -> Verdict {
+    let migration = facts.migration();
+    let found = rewrites(migration, RULE.id, |why| match why {
+        Rewrite::ConstrainedDomain { column, .. } => Some(column.as_str()),
+        _ => None,
+    });
+    Ok(found.iter().filter_map(|one| finding(migration, one)).collect())
+}
+
+fn finding(migration: &Migration, one: &Caused<Rewrite>) -> Option<Finding> {
+    let Rewrite::ConstrainedDomain { column, domain } = one.why else { return None };
+    let table = &one.table;
+    let name = format!("{}.{}", table.name, quote_identifier(column));
+    let mut finding = migration_step::finding(migration, one.step, table, &name);
+    finding.summary = format!("Adding {name} of the domain {domain} rewrites {}: {}", table.name, size(table));
+    finding.cause = format!(
+        "The domain {domain} has constraints: a column of it is never added without writing the table and its indexes anew; meanwhile {}.",
+        migration_step::who_waits(one.step, table)
+    );
+    finding.evidence.insert("column".into(), column.as_str().into());
+    Some(finding)
+}
