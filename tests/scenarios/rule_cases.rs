@@ -15,6 +15,8 @@ const STATEMENT: &str = "statement (dbre.query_findings())";
 const STATEMENT_STATISTICS: &str = "statement statistics (dbre.workload_findings())";
 const SERVER_LOG: &str = "server log (dbre.log_findings())";
 const LOOKUPS: &str = "lookups among the statements (dbre.n_plus_one())";
+const MIGRATION: &str = "migration (dbre.migration_findings())";
+const CASCADE: &str = "cascade (dbre.cascade_findings())";
 const BURSTS: &str = "bursts that the hook has seen (dbre.n_plus_one())";
 
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
@@ -103,6 +105,10 @@ fn found(database: &Database, rule: &Value, settings: &str) -> Vec<Value> {
         "select * from dbre.workload_findings()"
     } else if needs(LOOKUPS) || needs(BURSTS) {
         "select * from dbre.n_plus_one()"
+    } else if needs(CASCADE) {
+        "select f.* from example e cross join lateral dbre.cascade_findings(e.relation::regclass, e.action) f"
+    } else if needs(MIGRATION) {
+        "select f.* from example e cross join lateral dbre.migration_findings(e.migration) f"
     } else if needs(SERVER_LOG) {
         "select f.* from example_log l cross join lateral dbre.log_findings(since => '-infinity', files => array[l.file]) f"
     } else {
@@ -140,6 +146,13 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
     }
     // One finding's fix may serve another's.
     assert!(!clears || !fixes.is_empty(), "{setup}\n-- no fix in {}", shown(&findings));
+    let migrates = rule["needs"].as_array().unwrap().iter().any(|needed| needed == MIGRATION);
+    if migrates && clears {
+        put_in_place(database, &findings);
+        let left = found("");
+        assert!(left.is_empty(), "{setup}\n-- with the fixes in place still there: {}", shown(&left));
+        return;
+    }
     for fix in &fixes {
         database.psql(fix);
     }
@@ -165,6 +178,26 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
         run_traffic(database);
         assert_eq!(before, identities(&found("")), "{setup}\n-- rolled back {fixes:?}");
     }
+}
+
+/// Puts each fix in the place of the statement that its finding names, and runs what comes out of that elsewhere, to show that it
+/// runs; `verify_sql` of the findings says there that it worked.
+fn put_in_place(database: &Database, findings: &[Value]) {
+    let mut client = database.connect();
+    let steps =
+        query(&mut client, "select s.statement from example e cross join lateral dbre.migration_steps(e.migration) s");
+    let mut migration: String = value(&mut client, "select migration from example");
+    for finding in findings.iter().filter(|finding| finding["fix_sql"].is_string()) {
+        let step = finding["evidence"]["step"].as_u64().unwrap_or_else(|| panic!("no step in {finding:#}"));
+        let statement: String = steps[step as usize - 1].get(0);
+        assert!(migration.contains(&statement), "{statement:?} is not in {migration:?}");
+        migration = migration.replacen(&statement, text(finding, "fix_sql").trim_end_matches(';'), 1);
+    }
+    drop(client);
+    let fixed = Database::copy(database);
+    fixed.psql(&migration);
+    findings.iter().for_each(|finding| verify(&fixed, finding, true));
+    database.connect().execute("update example set migration = $1", &[&migration]).unwrap();
 }
 
 fn exists(client: &mut postgres::Client, table: &str) -> bool {

@@ -119,6 +119,15 @@ impl Database {
         database
     }
 
+    /// All sessions of `database` must have ended.
+    pub fn copy(database: &Database) -> Database {
+        let name = format!("scenario_{}", unique());
+        let server = &database.server;
+        let create = format!("create database {name} template {}", database.name);
+        execute(&mut server.connect("postgres", "postgres"), &create);
+        Database { server: server.clone(), name }
+    }
+
     pub fn connect(&self) -> Client {
         self.server.connect(&self.name, "postgres")
     }

@@ -23,6 +23,22 @@ const TABLES: &str = "create table parent (id int primary key);
     create table child (id int primary key, parent_id int references parent);
     create index child_id on child (id); create index child_id_again on child (id); analyze";
 
+/// With expressions that the server evaluates, and some that it refuses.
+macro_rules! reviewed {
+    ($function:literal) => {
+        concat!(
+            "select * from ",
+            $function,
+            "($m$begin; alter table child add a uuid default gen_random_uuid(), alter parent_id type bigint using parent_id + 1;
+            alter table child add b int default nowhere(1); alter table child alter id type nothing;
+            alter table child add check (id > 'x'); alter table child alter id type text using 1 / 0;
+            create unique index on child (parent_id); update child set parent_id = 1 where id in (select id from parent); commit;
+            alter table child add check (id > 0), alter parent_id set not null; drop table parent cascade;
+            do $$ begin drop table child; end $$$m$)"
+        )
+    };
+}
+
 const READING: &[&str] = &[
     "select * from dbre.check()",
     "select * from dbre.findings",
@@ -50,6 +66,12 @@ const READING: &[&str] = &[
     "select * from dbre.n_plus_one()",
     "select * from dbre.n_plus_one_bursts",
     "select * from dbre.log_findings()",
+    "select * from dbre.cascade_impact('parent', exact => true)",
+    "select * from dbre.cascade_findings('parent')",
+    reviewed!("dbre.migration_findings"),
+    reviewed!("dbre.migration_steps"),
+    reviewed!("dbre.migration_plan"),
+    reviewed!("dbre.migration_rollback"),
 ];
 
 fn no_transaction_id(database: &Database) {
@@ -100,8 +122,13 @@ fn hot_standby() {
     }
     let report: String = value(&mut there, "select dbre.report('json')");
     assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["in_recovery"], true, "{report}");
-    let sql = "select dbre.suppress('0123456789abcdef', reason => 'why')";
-    assert_eq!(refused(&mut there, sql).code().code(), "25006", "{sql}");
+    for sql in [
+        "select dbre.suppress('0123456789abcdef', reason => 'why')",
+        "select * from dbre.migration_dry_run('alter table child add a int', confirm => true)",
+        "select * from dbre.migration_round_trip('alter table child add a int', 'alter table child drop a', confirm => true)",
+    ] {
+        assert_eq!(refused(&mut there, sql).code().code(), "25006", "{sql}");
+    }
 }
 
 pub fn standby_of(primary: &Server) -> Server {
