@@ -70,7 +70,9 @@ fn types_of_parameters(database: &Database) {
         let expected = if written.contains("{}") { 20 } else { 1 };
         let burst = only(&mut client);
         let distinct = burst["distinct_parameters"].as_i64().unwrap();
-        assert!((expected - 1..=expected + 1).contains(&distinct), "{of} {written}: {burst:#}");
+        // An estimate, from hashes; those of a composite type have its OID in them, which is another in each run.
+        let slack = expected * 15 / 100 + 1;
+        assert!((expected - slack..=expected + slack).contains(&distinct), "{of} {written}: {burst:#}");
     }
 }
 
