@@ -1,7 +1,10 @@
 //! What a step does to whole tables, gathered by what causes it: an ALTER TABLE of a partitioned table rewrites each partition.
 
+use super::migration_step::{self, size, who_waits};
 use super::migration_tables::together;
+use crate::db::quote_identifier;
 use crate::facts::migration::{Build, Effect, Migration, ObjectKind, Rewrite, Scan, Step, Target};
+use crate::finding::Finding;
 
 /// One cause in one step.
 pub struct Caused<'a, T> {
@@ -48,6 +51,35 @@ pub fn builds<'a>(migration: &'a Migration, rule: &'a str, picked: impl Fn(Build
         Effect::BuildsIndex { table, index, why, .. } if picked(*why) => Some((table, index, index.as_str())),
         _ => None,
     })
+}
+
+/// How a rule tells of a column that makes its table be rewritten.
+pub struct ColumnTold {
+    /// What is done, before the column's name and after it.
+    pub before: &'static str,
+    pub after: String,
+    /// Why that writes the table anew.
+    pub cause: String,
+}
+
+/// A finding for each column whose rewrite `told` knows.
+pub fn column_rewrites(
+    migration: &Migration,
+    rule: &str,
+    told: impl Fn(&Rewrite) -> Option<ColumnTold>,
+) -> Vec<Finding> {
+    let found = rewrites(migration, rule, |why| why.column().filter(|_| told(why).is_some()));
+    let findings = found.iter().filter_map(|one| {
+        let (column, ColumnTold { before, after, cause }) = (one.why.column()?, told(one.why)?);
+        let table = &one.table;
+        let name = format!("{}.{}", table.name, quote_identifier(column));
+        let mut finding = migration_step::finding(migration, one.step, table, &name);
+        finding.summary = format!("{before} {name}{after} rewrites {}: {}", table.name, size(table));
+        finding.cause = format!("{cause}; meanwhile {}.", who_waits(one.step, table));
+        finding.evidence.insert("column".into(), column.into());
+        Some(finding)
+    });
+    findings.collect()
 }
 
 fn caused<'a, T>(

@@ -190,20 +190,9 @@ impl When {
         match self {
             When::Always => true,
             When::Never => false,
-            When::Rewrites(name) => effects.iter().any(|effect| match effect {
-                Effect::Rewrites {
-                    why:
-                        Rewrite::VolatileDefault { column, .. }
-                        | Rewrite::Serial { column }
-                        | Rewrite::Identity { column }
-                        | Rewrite::StoredGenerated { column }
-                        | Rewrite::ConstrainedDomain { column, .. }
-                        | Rewrite::TypeChange { column, .. }
-                        | Rewrite::SetExpression { column },
-                    ..
-                } => column == name,
-                _ => false,
-            }),
+            When::Rewrites(name) => effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::Rewrites { why, .. } if why.column() == Some(name.as_str()))),
             When::ChangesType(name) => effects.iter().any(|effect| match effect {
                 Effect::Rewrites { why: Rewrite::TypeChange { column, .. }, .. } => column == name,
                 Effect::BuildsIndex { why: Build::TypeChange, .. } => true,

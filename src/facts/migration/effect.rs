@@ -238,3 +238,19 @@ pub enum Failure {
         message: String,
     },
 }
+
+impl Rewrite {
+    /// The column that causes it, where one does.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Rewrite::VolatileDefault { column, .. }
+            | Rewrite::Serial { column }
+            | Rewrite::Identity { column }
+            | Rewrite::StoredGenerated { column }
+            | Rewrite::ConstrainedDomain { column, .. }
+            | Rewrite::TypeChange { column, .. }
+            | Rewrite::SetExpression { column } => Some(column),
+            _ => None,
+        }
+    }
+}

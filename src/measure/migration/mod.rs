@@ -36,7 +36,7 @@ mod words;
 pub use model::Model;
 pub use prediction::Prediction;
 
-use crate::db::{PATIENCE, check_for_interrupts, with_search_path, with_settings};
+use crate::db::{PATIENCE, check_for_interrupts, with_settings};
 use crate::facts::migration::text;
 use crate::facts::migration::{Allowed, Migration, Step, Unread, UnreadKind};
 use crate::rules;
@@ -56,8 +56,6 @@ pub fn review(sql: &str, options: &Options) -> Migration {
     let mut script = text::read(sql);
     unknown_rules(&mut script);
     let search_path = options.search_path.to_string_lossy();
-    // The server's own check of the setting.
-    with_search_path(options.search_path, || ());
     let mut model = with_settings(&[PATIENCE], || model::load(&script.statements, options.search_path));
     let wrapped = options.one_transaction.or(script.wrapped).unwrap_or(false);
     let mut session = Session::start(&mut model, &search_path, wrapped);

@@ -1,9 +1,7 @@
-use crate::advice::migration_effects::{Caused, rewrites};
-use crate::advice::migration_step::{self, size};
-use crate::db::quote_identifier;
+use crate::advice::migration_effects::{ColumnTold, column_rewrites};
 use crate::facts::Facts;
-use crate::facts::migration::{Migration, Rewrite};
-use crate::finding::{Finding, Severity};
+use crate::facts::migration::Rewrite;
+use crate::finding::Severity;
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 
 pub static RULE: Rule = Rule {
@@ -42,24 +40,14 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts, _: &Options) -> Verdict {
-    let migration = facts.migration();
-    let found = rewrites(migration, RULE.id, |why| match why {
-        Rewrite::ConstrainedDomain { column, .. } => Some(column.as_str()),
+    Ok(column_rewrites(facts.migration(), RULE.id, |why| match why {
+        Rewrite::ConstrainedDomain { domain, .. } => Some(ColumnTold {
+            before: "Adding",
+            after: format!(" of the domain {domain}"),
+            cause: format!(
+                "The domain {domain} has constraints: a column of it is never added without writing the table and its indexes anew"
+            ),
+        }),
         _ => None,
-    });
-    Ok(found.iter().filter_map(|one| finding(migration, one)).collect())
-}
-
-fn finding(migration: &Migration, one: &Caused<Rewrite>) -> Option<Finding> {
-    let Rewrite::ConstrainedDomain { column, domain } = one.why else { return None };
-    let table = &one.table;
-    let name = format!("{}.{}", table.name, quote_identifier(column));
-    let mut finding = migration_step::finding(migration, one.step, table, &name);
-    finding.summary = format!("Adding {name} of the domain {domain} rewrites {}: {}", table.name, size(table));
-    finding.cause = format!(
-        "The domain {domain} has constraints: a column of it is never added without writing the table and its indexes anew; meanwhile {}.",
-        migration_step::who_waits(one.step, table)
-    );
-    finding.evidence.insert("column".into(), column.as_str().into());
-    Some(finding)
+    }))
 }
