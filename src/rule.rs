@@ -52,6 +52,8 @@ pub enum Need {
     Migration,
     /// Not read by `check()`: it is what a statement on the table that the caller names reaches.
     Cascade,
+    /// Not read by `check()`: rows are sampled and the texts of searches analyzed for it.
+    Vectors,
 }
 
 impl Need {
@@ -71,6 +73,7 @@ impl Need {
             Need::Bursts => "bursts that the hook has seen (dbre.n_plus_one())",
             Need::Migration => "migration (dbre.migration_findings())",
             Need::Cascade => "cascade (dbre.cascade_findings())",
+            Need::Vectors => "vectors (dbre.vector_index_advice())",
         }
     }
 
@@ -92,6 +95,9 @@ impl Need {
             }
             Need::Cascade => {
                 Some("it judges what a statement on the table reaches that dbre.cascade_findings() is given")
+            }
+            Need::Vectors => {
+                Some("it judges vector columns and searches on them, and is run by dbre.vector_index_advice()")
             }
             _ => None,
         }
@@ -238,7 +244,7 @@ impl InvalidOption {
 /// Setup SQL with the expected outcome; run by the scenarios in a database of its own. For a rule that judges index advice it
 /// leaves a table `workload` to advise on, for one that judges plans `example (query, analyze)` or `example (plan)`, for one that
 /// judges statements `example (query)`, with one row, for one that judges the log `example (line)`, for one that judges statement
-/// statistics, lookups or bursts `traffic (step, query, times)`: what a client is to send, `%s` in it the number of the time; for one
+/// statistics, lookups, bursts or vectors `traffic (step, query, times)`: what a client is to send, `%s` in it the number of the time; for one
 /// that judges migrations `example (migration)`: applying a fix means to put it in the place of the step that evidence names. It
 /// may set example.time_limit for the database.
 pub struct Case {

@@ -279,7 +279,7 @@ pub fn in_sqlalchemy(name: &QualifiedName, table: &Table, columns: &[&Name]) -> 
 }
 
 /// `keys` and `options` as Index() and op.create_index() take them; each option begins with a comma.
-fn in_terms_of_sqlalchemy(name: &QualifiedName, table: &Table, keys: &str, options: &str) -> String {
+pub fn in_terms_of_sqlalchemy(name: &QualifiedName, table: &Table, keys: &str, options: &str) -> String {
     let (index, schema, table) = (name.name.raw(), table.name.schema.raw(), table.name.name.raw());
     format!(
         "SQLAlchemy: Index({index:?}, {keys}{options}) in __table_args__. Alembic: inside \

@@ -53,12 +53,12 @@ pub fn bursts() -> Vec<Burst> {
 
 /// By sessions that begin now.
 pub fn hook_is_loaded() -> bool {
-    measure::bursts::loaded()
+    measure::statement_end::loaded()
 }
 
 /// Why sessions that begin now, with this session's settings or those of a role or of this database, are not watched.
 pub fn why_bursts_are_not_recorded() -> Option<&'static str> {
-    if !measure::bursts::loaded() {
+    if !measure::statement_end::loaded() {
         return Some(
             "pg_dbre is not in shared_preload_libraries, nor in session_preload_libraries of a role or a database",
         );

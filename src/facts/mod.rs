@@ -29,6 +29,7 @@ mod statement_tracking;
 pub mod statement_tree;
 mod statements;
 mod tables;
+pub mod vector;
 mod workload;
 
 pub use bursts::{Burst, bursts, hook_is_loaded, why_bursts_are_not_recorded};
@@ -84,6 +85,7 @@ pub struct Facts {
     bursts: Option<Vec<Burst>>,
     migration: Option<migration::Migration>,
     cascade: Option<cascade::Cascade>,
+    vectors: Option<vector::Vectors>,
     /// Which of several queries the plan is of.
     query: Option<String>,
 }
@@ -116,6 +118,7 @@ impl Facts {
             bursts: None,
             migration: None,
             cascade: None,
+            vectors: None,
             query: None,
             database,
         }
@@ -229,6 +232,14 @@ impl Facts {
         self.cascade = Some(cascade);
     }
 
+    pub fn vectors(&self) -> &vector::Vectors {
+        self.vectors.as_ref().expect("vectors are read before they are judged")
+    }
+
+    pub fn set_vectors(&mut self, vectors: vector::Vectors) {
+        self.vectors = Some(vectors);
+    }
+
     /// Why a need could not be read, if so.
     pub fn failure(&self, need: Need) -> Option<&Caught> {
         match need {
@@ -242,7 +253,8 @@ impl Facts {
             | Need::Lookups
             | Need::Bursts
             | Need::Migration
-            | Need::Cascade => None,
+            | Need::Cascade
+            | Need::Vectors => None,
             Need::DynamicFunctions => self.dynamic_functions.as_ref()?.as_ref().err(),
         }
     }

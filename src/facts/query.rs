@@ -1,5 +1,7 @@
 //! What a query asks of indexes, as plain data; `measure::query` takes it from the analyzed tree.
 
+use super::vector::Distance;
+
 /// One query, or the reading part of a statement that writes.
 #[derive(Clone, Debug, Default)]
 pub struct QueryShape {
@@ -7,6 +9,8 @@ pub struct QueryShape {
     pub references: Vec<Reference>,
     /// `$1` and what it is compared with.
     pub parameters: Vec<Parameter>,
+    /// Distances of pgvector that it computes.
+    pub distances: Vec<Distance>,
     pub write: Option<Write>,
 }
 

@@ -12,6 +12,7 @@ mod vector;
 
 pub use btree::btree_bytes;
 pub use key::{Elements, KeyColumn, alignment_bytes, packed};
+pub use vector::{hnsw_pages, ivfflat_pages};
 
 use crate::facts::{Catalog, ColumnStatistics, Table};
 use crate::units::{BLOCK, Bytes};

@@ -15,12 +15,17 @@ const ELEMENTS: usize = 3000;
 pub(super) fn hnsw(index: &Physical) -> Size {
     let Some(key) = index.keys.first() else { return empty() };
     let rows = index.rows * (1.0 - key.null_fraction);
-    let m = index.parameters.m.unwrap_or(DEFAULT_M);
-    let element = align(ELEMENT + value_bytes(key), 8.0) + ITEM_ID;
+    let pages = hnsw_pages(rows, value_bytes(key), index.parameters.m.unwrap_or(DEFAULT_M));
+    Size { pages, height: 0, tuples: rows }
+}
+
+/// Of an index over `rows` vectors, none twice, each of `value_bytes` with its header.
+pub fn hnsw_pages(rows: f64, value_bytes: f64, m: f64) -> u64 {
+    let element = align(ELEMENT + value_bytes, 8.0) + ITEM_ID;
     let neighbors = |level: f64| align(4.0 + (level + 2.0) * m * TID, 8.0) + ITEM_ID;
     let pages =
         if element + neighbors(0.0) > ROOM { 2.0 * rows } else { rows * pages_per_element(element, m, neighbors) };
-    Size { pages: pages.ceil() as u64 + 1, height: 0, tuples: rows }
+    pages.ceil() as u64 + 1
 }
 
 /// An element and its neighbors, of which few have any beyond level 0, stay together.
@@ -42,15 +47,19 @@ fn pages_per_element(element: f64, m: f64, neighbors: impl Fn(f64) -> f64) -> f6
 pub(super) fn ivfflat(index: &Physical) -> Size {
     let Some(key) = index.keys.first() else { return empty() };
     let rows = index.rows * (1.0 - key.null_fraction);
-    let lists = index.parameters.lists.unwrap_or(DEFAULT_LISTS);
+    let pages = ivfflat_pages(rows, value_bytes(key), index.parameters.lists.unwrap_or(DEFAULT_LISTS));
+    Size { pages, height: 0, tuples: rows }
+}
+
+/// Of an index over `rows` vectors, each of `value_bytes` with its header.
+pub fn ivfflat_pages(rows: f64, value_bytes: f64, lists: f64) -> u64 {
     let per_page = |item: f64| (ROOM / (align(item, 8.0) + ITEM_ID)).floor().max(1.0);
-    let pages_per_list = rows / lists / per_page(8.0 + value_bytes(key));
+    let pages_per_list = rows / lists / per_page(8.0 + value_bytes);
     // k-means leaves lists of unequal length, each with a last page.
     let of_list = |n: u32| (pages_per_list * (0.25 + 0.05 * f64::from(n))).ceil().max(1.0);
     let list_pages = lists * (0..=30).map(of_list).sum::<f64>() / 31.0;
-    let centers = (lists / per_page(8.0 + value_bytes(key))).ceil();
-    let pages = list_pages + centers;
-    Size { pages: pages.ceil() as u64 + 1, height: 0, tuples: rows }
+    let centers = (lists / per_page(8.0 + value_bytes)).ceil();
+    (list_pages + centers).ceil() as u64 + 1
 }
 
 fn empty() -> Size {

@@ -355,7 +355,7 @@ fn is_alike(one: &[Condition], other: &[Condition]) -> bool {
 }
 
 /// The clauses of RestrictInfos; those that are the same for all rows hold nothing of a table.
-unsafe fn clauses(list: *mut pg_sys::List) -> Vec<*mut Node> {
+pub unsafe fn clauses(list: *mut pg_sys::List) -> Vec<*mut Node> {
     // SAFETY: the planner's list of RestrictInfos.
     unsafe {
         let clauses = PgList::<pg_sys::RestrictInfo>::from_pg(list);
@@ -368,7 +368,7 @@ unsafe fn is_bool(node: *mut Node, operation: pg_sys::BoolExprType::Type) -> boo
     unsafe { (*node).type_ == NodeTag::T_BoolExpr && (*node.cast::<pg_sys::BoolExpr>()).boolop == operation }
 }
 
-unsafe fn operands(arguments: *mut pg_sys::List) -> Option<(*mut Node, *mut Node)> {
+pub unsafe fn operands(arguments: *mut pg_sys::List) -> Option<(*mut Node, *mut Node)> {
     // SAFETY: a list of expressions.
     let arguments = unsafe { PgList::<Node>::from_pg(arguments) };
     (arguments.len() == 2).then(|| Some((arguments.get_ptr(0)?, arguments.get_ptr(1)?)))?

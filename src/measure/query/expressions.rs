@@ -48,7 +48,7 @@ impl Relation {
     }
 
     /// A column of the table that no outer join has made NULL.
-    unsafe fn has_var(&self, var: &pg_sys::Var) -> bool {
+    pub unsafe fn has_var(&self, var: &pg_sys::Var) -> bool {
         // SAFETY: the relation is the planner's.
         unsafe {
             var.varno as u32 == (*self.rel).relid
@@ -76,7 +76,7 @@ impl Relation {
     }
 
     /// There is nothing in it that only the planner knows.
-    unsafe fn is_printable(&self, node: *mut Node) -> bool {
+    pub unsafe fn is_printable(&self, node: *mut Node) -> bool {
         // SAFETY: as in `side`.
         unsafe {
             !any(node, &mut |node| match (*node).type_ {

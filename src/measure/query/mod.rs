@@ -5,6 +5,7 @@
 
 mod bindings;
 mod conditions;
+mod distances;
 mod expressions;
 #[cfg(any(test, feature = "pg_test"))]
 mod in_server;

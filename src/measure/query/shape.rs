@@ -6,11 +6,13 @@
 
 use super::bindings::Bindings;
 use super::conditions::Reader;
+use super::distances::{Vocabulary, distances};
 use super::expressions::Relation;
 use super::orders::orders;
 use super::ways::Ways;
 use crate::db::{self, Arena, string};
 use crate::facts::query::{QueryShape, Reference};
+use crate::facts::vector::Distance;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{self, PlannerInfo, RTEKind, RangeTblEntry, RelOptInfo, RelOptKind};
 use pgrx::{PgList, pg_guard};
@@ -28,12 +30,19 @@ pub unsafe fn shape(query: *mut pg_sys::Query) -> QueryShape {
                 // A list of its own, be it empty, is what the look knows the query by.
                 parameters: pg_sys::makeParamList(0),
                 ways: Ways::default(),
+                vocabulary: Vocabulary::read(),
+                distances: Vec::new(),
                 bindings: Bindings::default(),
                 references: Vec::new(),
             };
             look.at(pg_sys::copyObjectImpl(query.cast()).cast());
-            let Look { bindings, references, .. } = look;
-            QueryShape { references: without_repetitions(references), parameters: bindings.of(query), write: None }
+            let Look { bindings, references, distances, .. } = look;
+            QueryShape {
+                references: without_repetitions(references),
+                parameters: bindings.of(query),
+                distances,
+                write: None,
+            }
         })
     }
 }
@@ -43,6 +52,9 @@ struct Look {
     /// Tells it from the queries of functions that are evaluated while it is planned.
     parameters: pg_sys::ParamListInfo,
     ways: Ways,
+    /// None: pgvector is not installed.
+    vocabulary: Option<Vocabulary>,
+    distances: Vec<Distance>,
     bindings: Bindings,
     references: Vec<Reference>,
 }
@@ -82,6 +94,14 @@ impl Look {
         // SAFETY: called by the hook for a relation that the planner is about to find paths for.
         unsafe {
             db::check_for_interrupts();
+            if let Some(vocabulary) = &self.vocabulary {
+                for distance in distances(vocabulary, relation, &mut self.ways) {
+                    // The planner looks at some subqueries several times.
+                    if !self.distances.contains(&distance) {
+                        self.distances.push(distance);
+                    }
+                }
+            }
             let mut reader = Reader { relation, ways: &mut self.ways, bindings: &mut self.bindings };
             let conditions = reader.all();
             let alternatives = reader.alternatives();

@@ -19,6 +19,8 @@ pub struct Planned {
     pub created: Vec<usize>,
     /// OIDs of the real ones.
     pub existing: Vec<u32>,
+    /// OIDs of tables that it reads as a whole.
+    pub read_whole: Vec<u32>,
 }
 
 /// The same with the plan as EXPLAIN prints it.
@@ -103,15 +105,21 @@ impl WhatIf {
     unsafe fn read(&self, statement: &pg_sys::PlannedStmt) -> Planned {
         // SAFETY: a finished plan.
         unsafe {
-            let mut used = Vec::new();
-            indexes_used(statement.planTree, &mut used);
+            let mut scans = Scans::default();
+            scans.add(statement.planTree);
             for subplan in PgList::<pg_sys::Plan>::from_pg(statement.subplans).iter_ptr() {
-                indexes_used(subplan, &mut used);
+                scans.add(subplan);
             }
+            let Scans { indexes: mut used, whole } = scans;
             used.sort_unstable_by_key(|oid| oid.to_u32());
             used.dedup();
             let plan = &*statement.planTree;
             let mut planned = Planned { cost: plan.total_cost, rows: plan.plan_rows, ..Planned::default() };
+            let entries = PgList::<pg_sys::RangeTblEntry>::from_pg(statement.rtable);
+            let tables = whole.into_iter().filter_map(|number| entries.get_ptr(number as usize - 1));
+            planned.read_whole = tables.map(|entry| (*entry).relid.to_u32()).collect();
+            planned.read_whole.sort_unstable();
+            planned.read_whole.dedup();
             for oid in used {
                 match self.number_of(oid) {
                     Some(number) => planned.created.push(number),
@@ -124,43 +132,57 @@ impl WhatIf {
     }
 }
 
-/// SAFETY: `plan` is a node of a finished plan, or null; nodes are cast after a look at their tags.
-unsafe fn indexes_used(plan: *mut pg_sys::Plan, used: &mut Vec<Oid>) {
-    // SAFETY: as said above.
-    unsafe {
-        if plan.is_null() {
-            return;
+/// How a plan reads tables.
+#[derive(Default)]
+struct Scans {
+    indexes: Vec<Oid>,
+    /// Range table numbers of those that are read from beginning to end.
+    whole: Vec<pg_sys::Index>,
+}
+
+impl Scans {
+    /// SAFETY: `plan` is a node of a finished plan, or null; nodes are cast after a look at their tags.
+    unsafe fn add(&mut self, plan: *mut pg_sys::Plan) {
+        // SAFETY: as said above.
+        unsafe {
+            if plan.is_null() {
+                return;
+            }
+            pg_sys::check_stack_depth();
+            let children = match (*plan).type_ {
+                NodeTag::T_SeqScan => {
+                    self.whole.push((*plan.cast::<pg_sys::SeqScan>()).scan.scanrelid);
+                    null_mut()
+                }
+                NodeTag::T_IndexScan => {
+                    self.indexes.push((*plan.cast::<pg_sys::IndexScan>()).indexid);
+                    null_mut()
+                }
+                NodeTag::T_IndexOnlyScan => {
+                    self.indexes.push((*plan.cast::<pg_sys::IndexOnlyScan>()).indexid);
+                    null_mut()
+                }
+                NodeTag::T_BitmapIndexScan => {
+                    self.indexes.push((*plan.cast::<pg_sys::BitmapIndexScan>()).indexid);
+                    null_mut()
+                }
+                NodeTag::T_Append => (*plan.cast::<pg_sys::Append>()).appendplans,
+                NodeTag::T_MergeAppend => (*plan.cast::<pg_sys::MergeAppend>()).mergeplans,
+                NodeTag::T_BitmapAnd => (*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans,
+                NodeTag::T_BitmapOr => (*plan.cast::<pg_sys::BitmapOr>()).bitmapplans,
+                NodeTag::T_CustomScan => (*plan.cast::<pg_sys::CustomScan>()).custom_plans,
+                NodeTag::T_SubqueryScan => {
+                    self.add((*plan.cast::<pg_sys::SubqueryScan>()).subplan);
+                    null_mut()
+                }
+                _ => null_mut(),
+            };
+            for child in PgList::<pg_sys::Plan>::from_pg(children).iter_ptr() {
+                self.add(child);
+            }
+            self.add((*plan).lefttree);
+            self.add((*plan).righttree);
         }
-        pg_sys::check_stack_depth();
-        let children = match (*plan).type_ {
-            NodeTag::T_IndexScan => {
-                used.push((*plan.cast::<pg_sys::IndexScan>()).indexid);
-                null_mut()
-            }
-            NodeTag::T_IndexOnlyScan => {
-                used.push((*plan.cast::<pg_sys::IndexOnlyScan>()).indexid);
-                null_mut()
-            }
-            NodeTag::T_BitmapIndexScan => {
-                used.push((*plan.cast::<pg_sys::BitmapIndexScan>()).indexid);
-                null_mut()
-            }
-            NodeTag::T_Append => (*plan.cast::<pg_sys::Append>()).appendplans,
-            NodeTag::T_MergeAppend => (*plan.cast::<pg_sys::MergeAppend>()).mergeplans,
-            NodeTag::T_BitmapAnd => (*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans,
-            NodeTag::T_BitmapOr => (*plan.cast::<pg_sys::BitmapOr>()).bitmapplans,
-            NodeTag::T_CustomScan => (*plan.cast::<pg_sys::CustomScan>()).custom_plans,
-            NodeTag::T_SubqueryScan => {
-                indexes_used((*plan.cast::<pg_sys::SubqueryScan>()).subplan, used);
-                null_mut()
-            }
-            _ => null_mut(),
-        };
-        for child in PgList::<pg_sys::Plan>::from_pg(children).iter_ptr() {
-            indexes_used(child, used);
-        }
-        indexes_used((*plan).lefttree, used);
-        indexes_used((*plan).righttree, used);
     }
 }
 
