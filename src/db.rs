@@ -82,10 +82,15 @@ fn rows<T>(mut cursor: SpiCursor, mut value: impl FnMut(&mut Row) -> T) -> Vec<T
 
 /// Runs a statement that writes, for the function that is named so; the number of rows it wrote.
 pub fn write(function: &CStr, sql: &str, args: &[DatumWithOid]) -> usize {
-    // SAFETY: the string is only read, for the message; the ERROR unwinds as everywhere in pgrx.
-    unsafe { pg_sys::PreventCommandIfReadOnly(function.as_ptr()) };
+    prevent_if_read_only(function);
     Spi::connect_mut(|client| client.update(sql, None, args).map(|rows| rows.len()))
         .unwrap_or_else(|error| panic!("cannot write: {error}"))
+}
+
+/// Raises an error in a read-only transaction, and so on a standby.
+pub fn prevent_if_read_only(function: &CStr) {
+    // SAFETY: the string is only read, for the message; the ERROR unwinds as everywhere in pgrx.
+    unsafe { pg_sys::PreventCommandIfReadOnly(function.as_ptr()) }
 }
 
 /// An error that `guarded` has caught.
@@ -94,6 +99,7 @@ pub struct Caught {
     pub sqlstate: String,
     pub message: String,
     pub detail: Option<String>,
+    pub hint: Option<String>,
 }
 
 /// Runs `body` in a subtransaction of its own: whatever fails in there, SQL error or panic, is undone and returned.
@@ -405,8 +411,8 @@ fn caught(error: CaughtError, stopped: bool) -> Caught {
     if ends && report.function_name() == Some("ProcessInterrupts") && !stopped {
         error.rethrow();
     }
-    let detail = report.detail().map(str::to_string);
-    Caught { sqlstate: sqlstate(code), message: report.message().to_string(), detail }
+    let (detail, hint) = (report.detail().map(str::to_string), report.hint().map(str::to_string));
+    Caught { sqlstate: sqlstate(code), message: report.message().to_string(), detail, hint }
 }
 
 /// The five characters of a SQLSTATE from its packed form (six bits each).
@@ -423,8 +429,25 @@ pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<S
 
 /// As `raise`, with a SQLSTATE that was caught.
 pub fn raise_sqlstate(sqlstate: &str, message: impl Into<String>, hint: impl Into<String>) -> ! {
+    raise(code(sqlstate), message, hint)
+}
+
+/// Ends the call with the ERROR that was caught.
+pub fn raise_again(caught: Caught) -> ! {
+    let mut report = pgrx::pg_sys::panic::ErrorReport::new(code(&caught.sqlstate), caught.message, "pg_dbre");
+    if let Some(detail) = caught.detail {
+        report = report.set_detail(detail);
+    }
+    if let Some(hint) = caught.hint {
+        report = report.set_hint(hint);
+    }
+    report.report(PgLogLevel::ERROR);
+    unreachable!("an ERROR does not return")
+}
+
+fn code(sqlstate: &str) -> PgSqlErrorCode {
     let packed = sqlstate.bytes().rev().fold(0, |packed, byte| (packed << 6) | i32::from((byte - b'0') & 0x3F));
-    raise(PgSqlErrorCode::from(packed), message, hint)
+    PgSqlErrorCode::from(packed)
 }
 
 pub fn check_for_interrupts() {

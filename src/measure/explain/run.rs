@@ -3,6 +3,7 @@
 use crate::db::{self, Arena, Caught, with_search_path};
 use crate::measure::query::{Value, Whole};
 use crate::measure::time_limit::TimeLimit;
+use crate::measure::vector::capture::unseen;
 use pgrx::pg_sys::{self, NodeTag};
 use std::cell::Cell;
 use std::ffi::{CStr, c_void};
@@ -47,7 +48,10 @@ pub fn run(execution: &Execution) -> Ran {
     let arena = Arena::new();
     let progress = Progress::default();
     let outcome = arena.enter(|| {
-        db::undone(|| with_search_path(execution.search_path, || execute(execution, &progress)), TimeLimit::was_reached)
+        db::undone(
+            || with_search_path(execution.search_path, || unseen(|| execute(execution, &progress))),
+            TimeLimit::was_reached,
+        )
     });
     let execution_ms = progress.begun.get().map_or(0.0, |begun| ms(begun.elapsed()));
     let planning_ms = ms(progress.planning.get());
