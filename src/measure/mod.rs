@@ -9,12 +9,20 @@ pub mod migration;
 pub mod query;
 pub mod rollback;
 mod server;
+mod shared_memory;
+pub mod statement_end;
 mod time_limit;
+pub mod vector;
 pub mod what_if;
 
 /// Called once, when the library is loaded. The planner's hooks do nothing unless a call of ours plans.
 pub fn install_hooks() {
     bursts::install();
+    vector::capture::install();
+    // SAFETY: reserves the prefix once all settings with it are there.
+    unsafe { pgrx::pg_sys::MarkGUCPrefixReserved(c"dbre".as_ptr()) };
+    statement_end::install();
     query::install_hook();
+    vector::run::install_hook();
     what_if::install_hooks();
 }

@@ -1,4 +1,4 @@
-//! Sees statements end. It tells the client nothing, and never fails: on trouble it does nothing more in this session.
+//! Sees statements end.
 
 use super::entry::{Key, Report, Text};
 use super::parents::Parents;
@@ -6,88 +6,35 @@ use super::ring::{Counts, Execution, Limits, Ring, Slot, Step};
 use super::shared::Shared;
 use super::window::{self, Lookup};
 use super::{THRESHOLD, WINDOW, parameters, text};
-use pgrx::pg_sys::{self, NodeTag, TimestampTz};
+use crate::measure::statement_end::{milliseconds, now, source, statement_start, unharmed};
+use pgrx::pg_sys::{self, NodeTag};
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Declared here, not by pgrx: its errors must reach the client with all their fields, so they jump past our frame, in which
-/// nothing is left to drop. The others are called at every execution and raise nothing.
+/// Called at every execution; they raise nothing.
 mod direct {
-    use pgrx::pg_sys::{Oid, QueryDesc, TimestampTz};
+    use pgrx::pg_sys::Oid;
 
     unsafe extern "C-unwind" {
-        pub fn standard_ExecutorEnd(query: *mut QueryDesc);
-        pub fn GetCurrentTimestamp() -> TimestampTz;
-        pub fn GetCurrentStatementStartTimestamp() -> TimestampTz;
         pub fn IsTransactionBlock() -> bool;
         pub fn GetUserId() -> Oid;
     }
 }
-
-static mut INSTALLED: bool = false;
-static mut NEXT: pg_sys::ExecutorEnd_hook_type = None;
 
 thread_local! {
     static RING: RefCell<Option<Box<Ring>>> = const { RefCell::new(None) };
     static BROKEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Called once, when the library is loaded.
-pub fn install() {
-    // SAFETY: a backend has one thread; the hook that was there is called by ours.
-    unsafe {
-        INSTALLED = true;
-        identify_statements(THRESHOLD.get());
-        NEXT = pg_sys::ExecutorEnd_hook;
-        pg_sys::ExecutorEnd_hook = Some(executor_end);
+/// SAFETY: called by the server's hook with a query that has been executed.
+pub unsafe fn at_end(query: *mut pg_sys::QueryDesc) {
+    if THRESHOLD.get() > 0 {
+        // SAFETY: as said above.
+        unharmed(&BROKEN, || unsafe { see(query) });
     }
 }
 
-/// Statements have ids only where somebody asks for them: without a threshold we don't.
-pub fn identify_statements(threshold: i32) {
-    // SAFETY: sets a variable of the server's.
-    unsafe {
-        if INSTALLED && threshold > 0 {
-            pg_sys::EnableQueryId();
-        }
-    }
-}
-
-pub fn now() -> TimestampTz {
-    // SAFETY: reads the clock.
-    unsafe { direct::GetCurrentTimestamp() }
-}
-
-/// SAFETY: called by the server with a query that has been executed.
-unsafe extern "C-unwind" fn executor_end(query: *mut pg_sys::QueryDesc) {
-    // SAFETY: as said above; what comes next gets what we got.
-    unsafe {
-        if THRESHOLD.get() > 0 && !BROKEN.get() {
-            unharmed(|| see(query));
-        }
-        match NEXT {
-            Some(next) => next(query),
-            None => direct::standard_ExecutorEnd(query),
-        }
-    }
-}
-
-/// Runs `body` without interrupts, and lets nothing out of it.
-fn unharmed(body: impl FnOnce()) {
-    // SAFETY: counters of this backend; an error that was caught has set them to 0.
-    unsafe {
-        let held = (pg_sys::InterruptHoldoffCount, pg_sys::QueryCancelHoldoffCount);
-        pg_sys::InterruptHoldoffCount += 1;
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
-            BROKEN.set(true);
-            std::mem::forget(panic);
-        }
-        (pg_sys::InterruptHoldoffCount, pg_sys::QueryCancelHoldoffCount) = held;
-    }
-}
-
-/// SAFETY: as `executor_end`.
+/// SAFETY: as `at_end`.
 unsafe fn see(query: *mut pg_sys::QueryDesc) {
     // SAFETY: the query's state lives until the executor has ended it.
     unsafe {
@@ -102,9 +49,8 @@ unsafe fn see(query: *mut pg_sys::QueryDesc) {
         if !worth {
             return;
         }
-        let source = CStr::from_ptr(query.sourceText).to_bytes();
-        let sql = text::part(source, statement.stmt_location, statement.stmt_len).trim_ascii();
-        let at = direct::GetCurrentStatementStartTimestamp();
+        let sql = text::part(source(query), statement.stmt_location, statement.stmt_len).trim_ascii();
+        let at = statement_start();
         let in_block = direct::IsTransactionBlock();
         let execution = Execution {
             query_id: statement.queryId as i64,
@@ -113,7 +59,7 @@ unsafe fn see(query: *mut pg_sys::QueryDesc) {
             in_block,
             at,
             rows: (*query.estate).es_total_processed,
-            ms: milliseconds(query, at),
+            ms: milliseconds(query),
             parameters: parameters::hash(query.params).unwrap_or_else(|| text::hash(sql)),
             trace: if in_block { 0 } else { text::trace_hash(sql) },
         };
@@ -228,21 +174,6 @@ unsafe fn reads_tables(statement: &pg_sys::PlannedStmt) -> bool {
     }
 }
 
-/// Of the execution, where the executor was timed (pg_stat_statements has it do so); else since the client's message, if it is
-/// still that one: a portal of the extended protocol ends in a transaction block with the next message.
-///
-/// SAFETY: called by the hook.
-unsafe fn milliseconds(query: &pg_sys::QueryDesc, at: TimestampTz) -> f64 {
-    // SAFETY: null or the query's own.
-    unsafe {
-        if let Some(timed) = query.totaltime.as_ref() {
-            return timed.total * 1000.0 + timed.counter.ticks as f64 / 1e6;
-        }
-        let text = pg_sys::debug_query_string;
-        if text.is_null() || text == query.sourceText { (now() - at).max(0) as f64 / 1000.0 } else { 0.0 }
-    }
-}
-
 fn remembering() -> Box<Ring> {
     // SAFETY: once in a session; both call us while it can publish.
     unsafe {
@@ -255,16 +186,14 @@ fn remembering() -> Box<Ring> {
 /// SAFETY: called by the server at each transaction's end.
 unsafe extern "C-unwind" fn at_transaction_end(event: pg_sys::XactEvent::Type, _: *mut c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_PRE_COMMIT, XACT_EVENT_PRE_PREPARE};
-    if matches!(event, XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE | XACT_EVENT_ABORT) && !BROKEN.get() {
-        unharmed(|| flush(false));
+    if matches!(event, XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE | XACT_EVENT_ABORT) {
+        unharmed(&BROKEN, || flush(false));
     }
 }
 
 /// SAFETY: called by the server when the session ends.
 unsafe extern "C-unwind" fn at_exit(_: c_int, _: pg_sys::Datum) {
-    if !BROKEN.get() {
-        unharmed(|| flush(true));
-    }
+    unharmed(&BROKEN, || flush(true));
 }
 
 fn flush(all: bool) {

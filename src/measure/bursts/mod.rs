@@ -13,7 +13,9 @@ mod window;
 
 use crate::db;
 use crate::facts::Burst;
+use crate::measure::statement_end::{self, loaded, now};
 use entry::Entry;
+pub use hook::at_end;
 use pgrx::pg_sys;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 use shared::Shared;
@@ -21,7 +23,7 @@ use shared::Shared;
 static THRESHOLD: GucSetting<i32> = GucSetting::<i32>::new(10);
 static WINDOW: GucSetting<i32> = GucSetting::<i32>::new(1000);
 
-/// Called once, when the library is loaded. The hook is there only where that is before the first statement.
+/// Called once, when the library is loaded.
 pub fn install() {
     // SAFETY: the hook of the setting neither panics nor raises.
     unsafe {
@@ -49,41 +51,16 @@ pub fn install() {
         GucContext::Suset,
         GucFlags::UNIT_MS,
     );
-    // SAFETY: variables of the server's; while it loads them nothing else runs.
-    unsafe {
-        pg_sys::MarkGUCPrefixReserved(c"dbre".as_ptr());
-        if pg_sys::process_shared_preload_libraries_in_progress || loaded_with_session() {
-            hook::install();
-        }
-    }
 }
 
 /// SAFETY: called by the server.
 unsafe extern "C-unwind" fn threshold_is_set(threshold: i32, _: *mut std::ffi::c_void) {
-    hook::identify_statements(threshold);
+    statement_end::identify_statements(threshold > 0);
 }
 
-/// SAFETY: reads settings of the server's.
-unsafe fn loaded_with_session() -> bool {
-    // SAFETY: each is null or a C string.
-    unsafe { names_us(pg_sys::session_preload_libraries_string) || names_us(pg_sys::local_preload_libraries_string) }
-}
-
-/// SAFETY: null or a C string.
-unsafe fn names_us(libraries: *const std::ffi::c_char) -> bool {
-    // SAFETY: as said above.
-    let libraries = unsafe { db::string(libraries) };
-    let file = |name: &str| {
-        name.trim().trim_matches('"').rsplit('/').next().map(|file| file.trim_end_matches(".so") == "pg_dbre")
-    };
-    libraries.split(',').filter_map(file).any(|ours| ours)
-}
-
-/// Sessions that begin now have the hook, with this session's settings or those of a role or of this database.
-pub fn loaded() -> bool {
-    // SAFETY: reads settings of the server's.
-    let here = unsafe { names_us(pg_sys::shared_preload_libraries_string) || loaded_with_session() };
-    here || db::read(include_str!("../../../sql/facts/session_preload.sql"), &[], |row| row.take::<bool>()) == [true]
+/// Statements are told apart by their ids.
+pub fn wants_ids() -> bool {
+    THRESHOLD.get() > 0
 }
 
 /// The table; None as well where nobody has anything to put into it.
@@ -106,7 +83,7 @@ pub fn why_off() -> Option<&'static str> {
 /// What was published for this database; texts only as far as the caller may see them.
 pub fn read() -> Vec<Burst> {
     let Some(shared) = table() else { return Vec::new() };
-    let now = hook::now();
+    let now = now();
     // SAFETY: a variable of this backend.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
     shared.read(database, now).iter().map(|entry| burst(entry, now)).collect()

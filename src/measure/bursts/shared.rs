@@ -3,17 +3,15 @@
 use super::entry::{Entry, Key, PARENT_BYTES, Report, TAG_BYTES, TEXT_BYTES};
 use super::text;
 use super::window::{SharedParent, Window};
-use crate::db;
-use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
+use crate::measure::shared_memory::{self, Attached, Layout};
+use pgrx::pg_sys;
 use std::cell::Cell;
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::CStr;
 use std::ops::{Deref, DerefMut};
 use std::ptr::addr_of_mut;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::LocalKey;
 
-/// With the size behind it: libraries of two versions may be loaded at a time.
-const NAME: &str = "pg_dbre_bursts_1";
-const TRANCHE: &CStr = c"pg_dbre_bursts";
 const PARTITIONS: usize = 16;
 const ENTRIES: usize = 32;
 const WINDOWS: usize = 16;
@@ -36,15 +34,27 @@ struct Memory {
 
 const _: () = assert!(size_of::<Memory>() <= 2 << 20, "shared memory is documented as 2 MB at most");
 
-#[derive(Clone, Copy)]
-enum Attached {
-    NotYet,
-    Failed,
-    To(*mut Memory),
+thread_local! {
+    static ATTACHED: Cell<Attached<Memory>> = const { Cell::new(Attached::NotYet) };
 }
 
-thread_local! {
-    static ATTACHED: Cell<Attached> = const { Cell::new(Attached::NotYet) };
+// SAFETY: locks, numbers, flags and bytes, in the order given.
+unsafe impl Layout for Memory {
+    const NAME: &str = "pg_dbre_bursts_1";
+    const TRANCHE: &CStr = c"pg_dbre_bursts";
+    const PURPOSE: &str = "records no bursts";
+
+    fn attached() -> &'static LocalKey<Cell<Attached<Memory>>> {
+        &ATTACHED
+    }
+
+    fn tranche(&mut self) -> &mut i32 {
+        &mut self.tranche
+    }
+
+    fn locks(&mut self) -> Vec<*mut pg_sys::LWLock> {
+        self.partitions.iter_mut().map(|partition| &raw mut partition.lock).collect()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -76,55 +86,15 @@ impl Drop for Locked {
     }
 }
 
-/// SAFETY: called by the server for a new segment, which nobody else uses yet.
-unsafe extern "C-unwind" fn initialize(segment: *mut c_void) {
-    // SAFETY: the segment is as large as `Memory`, all of which may be zero.
-    unsafe {
-        let memory: *mut Memory = segment.cast();
-        memory.write_bytes(0, 1);
-        (*memory).tranche = pg_sys::LWLockNewTrancheId();
-        for partition in 0..PARTITIONS {
-            pg_sys::LWLockInitialize(addr_of_mut!((*memory).partitions[partition].lock), (*memory).tranche);
-        }
-    }
-}
-
 impl Shared {
     /// The table, which is made when no session has yet. None: there is no memory for it, or no way to ask for it now.
     pub fn attach() -> Option<Shared> {
-        match ATTACHED.get() {
-            Attached::To(memory) => return Some(Shared(memory)),
-            Attached::Failed => return None,
-            Attached::NotYet => {}
-        }
-        // SAFETY: reads variables of this backend.
-        if unsafe { !pg_sys::IsUnderPostmaster || !pg_sys::IsTransactionState() || pg_sys::IsInParallelMode() } {
-            return None;
-        }
-        let name = CString::new(format!("{NAME}_{}", size_of::<Memory>())).expect("a name without a zero");
-        // SAFETY: the segment has this size, for its name says it; it stays mapped until the session ends.
-        let memory = db::guarded(|| unsafe {
-            let mut found = false;
-            let segment =
-                pg_sys::GetNamedDSMSegment(name.as_ptr(), size_of::<Memory>(), Some(initialize), &raw mut found);
-            let memory: *mut Memory = segment.cast();
-            pg_sys::LWLockRegisterTranche((*memory).tranche, TRANCHE.as_ptr());
-            memory
-        });
-        ATTACHED.set(memory.as_ref().map_or(Attached::Failed, |memory| Attached::To(*memory)));
-        if let Err(error) = &memory {
-            let message = format!("pg_dbre records no bursts in this session: {}", error.message);
-            pgrx::ereport!(PgLogLevel::LOG_SERVER_ONLY, PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY, message);
-        }
-        memory.ok().map(Shared)
+        shared_memory::attach().map(Shared)
     }
 
     /// The table, if this session has it already: where nothing may fail.
     pub fn attached() -> Option<Shared> {
-        match ATTACHED.get() {
-            Attached::To(memory) => Some(Shared(memory)),
-            _ => None,
-        }
+        shared_memory::attached().map(Shared)
     }
 
     fn partition(self, hash: u64) -> *mut Partition {

@@ -1,0 +1,140 @@
+//! The hook that sees statements end. What looks at them tells the client nothing and never fails: on trouble it does nothing
+//! more in this session.
+
+use crate::db;
+use crate::measure::{bursts, vector};
+use pgrx::pg_sys::{self, QueryDesc, TimestampTz};
+use std::cell::Cell;
+use std::ffi::{CStr, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::LocalKey;
+
+/// Declared here, not by pgrx: its errors must reach the client with all their fields, so they jump past our frame, in which
+/// nothing is left to drop. The others are called at every execution and raise nothing.
+mod direct {
+    use pgrx::pg_sys::{QueryDesc, TimestampTz};
+
+    unsafe extern "C-unwind" {
+        pub fn standard_ExecutorEnd(query: *mut QueryDesc);
+        pub fn GetCurrentTimestamp() -> TimestampTz;
+        pub fn GetCurrentStatementStartTimestamp() -> TimestampTz;
+    }
+}
+
+static mut INSTALLED: bool = false;
+static mut NEXT: pg_sys::ExecutorEnd_hook_type = None;
+
+/// What looks at statements has failed in this session.
+pub type Broken = LocalKey<Cell<bool>>;
+
+/// Called once, when the library is loaded; the hook is there only where that is before the first statement.
+pub fn install() {
+    // SAFETY: variables of the server's; a backend has one thread, and while it loads us nothing else runs. The hook that was
+    // there is called by ours.
+    unsafe {
+        if pg_sys::process_shared_preload_libraries_in_progress || loaded_with_session() {
+            INSTALLED = true;
+            identify_statements(bursts::wants_ids() || vector::capture::wants_ids());
+            NEXT = pg_sys::ExecutorEnd_hook;
+            pg_sys::ExecutorEnd_hook = Some(executor_end);
+        }
+    }
+}
+
+/// Statements have ids only where somebody asks for them.
+pub fn identify_statements(wanted: bool) {
+    // SAFETY: sets a variable of the server's.
+    unsafe {
+        if INSTALLED && wanted {
+            pg_sys::EnableQueryId();
+        }
+    }
+}
+
+/// SAFETY: called by the server with a query that has been executed.
+unsafe extern "C-unwind" fn executor_end(query: *mut QueryDesc) {
+    // SAFETY: as said above; what comes next gets what we got.
+    unsafe {
+        bursts::at_end(query);
+        vector::capture::at_end(query);
+        match NEXT {
+            Some(next) => next(query),
+            None => direct::standard_ExecutorEnd(query),
+        }
+    }
+}
+
+/// Runs `body` without interrupts, and lets nothing out of it.
+pub fn unharmed(broken: &'static Broken, body: impl FnOnce()) {
+    if broken.get() {
+        return;
+    }
+    // SAFETY: counters of this backend; an error that was caught has set them to 0.
+    unsafe {
+        let held = (pg_sys::InterruptHoldoffCount, pg_sys::QueryCancelHoldoffCount);
+        pg_sys::InterruptHoldoffCount += 1;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
+            broken.set(true);
+            std::mem::forget(panic);
+        }
+        (pg_sys::InterruptHoldoffCount, pg_sys::QueryCancelHoldoffCount) = held;
+    }
+}
+
+/// SAFETY: reads settings of the server's.
+unsafe fn loaded_with_session() -> bool {
+    // SAFETY: each is null or a C string.
+    unsafe { names_us(pg_sys::session_preload_libraries_string) || names_us(pg_sys::local_preload_libraries_string) }
+}
+
+/// SAFETY: null or a C string.
+unsafe fn names_us(libraries: *const c_char) -> bool {
+    // SAFETY: as said above.
+    let libraries = unsafe { db::string(libraries) };
+    let file = |name: &str| {
+        name.trim().trim_matches('"').rsplit('/').next().map(|file| file.trim_end_matches(".so") == "pg_dbre")
+    };
+    libraries.split(',').filter_map(file).any(|ours| ours)
+}
+
+/// Sessions that begin now have the hook, with this session's settings or those of a role or of this database.
+pub fn loaded() -> bool {
+    // SAFETY: reads settings of the server's.
+    let here = unsafe { names_us(pg_sys::shared_preload_libraries_string) || loaded_with_session() };
+    here || db::read(include_str!("../../sql/facts/session_preload.sql"), &[], |row| row.take::<bool>()) == [true]
+}
+
+pub fn now() -> TimestampTz {
+    // SAFETY: reads the clock.
+    unsafe { direct::GetCurrentTimestamp() }
+}
+
+/// When the client's message came.
+pub fn statement_start() -> TimestampTz {
+    // SAFETY: reads a variable.
+    unsafe { direct::GetCurrentStatementStartTimestamp() }
+}
+
+/// Of the execution, where the executor was timed (pg_stat_statements has it do so); else since the client's message, if it is
+/// still that one: a portal of the extended protocol ends in a transaction block with the next message.
+///
+/// SAFETY: called by the hook.
+pub unsafe fn milliseconds(query: &QueryDesc) -> f64 {
+    // SAFETY: null or the query's own.
+    unsafe {
+        if let Some(timed) = query.totaltime.as_ref() {
+            return timed.total * 1000.0 + timed.counter.ticks as f64 / 1e6;
+        }
+        let text = pg_sys::debug_query_string;
+        let running = text.is_null() || text == query.sourceText;
+        if running { (now() - statement_start()).max(0) as f64 / 1000.0 } else { 0.0 }
+    }
+}
+
+/// Source text of a query.
+///
+/// SAFETY: a query of the server's.
+pub unsafe fn source(query: &QueryDesc) -> &[u8] {
+    // SAFETY: a C string that lives as long as the query.
+    unsafe { CStr::from_ptr(query.sourceText).to_bytes() }
+}
