@@ -87,3 +87,19 @@ comment on function dbre.migration_round_trip(text, text, boolean, interval, int
     'Runs a migration up, down and up again, rolls it back, and lists what down does not bring back and what up does not repeat';
 comment on function dbre.migration_rollback(text, text) is
     'The reverse of a migration, from the catalogs as they are before it, in the order in which it is to run, with the rows that do not come back';
+comment on function dbre.vector_index_advice(regclass, float8, int, text, text, int, bigint, interval) is
+    'What is wrong or could be better with vector columns, their indexes and the searches on them; findings with the index to build, its size and memory, and settings';
+comment on function dbre.vector_indexes() is 'What the view dbre.vector_indexes shows';
+comment on view dbre.vector_indexes is
+    'HNSW and IVFFlat indexes with key, operator class, options, size, rows and scans';
+comment on function dbre.vector_recall(regclass, int, int, text, text, int[], int[], text, int, int, interval, boolean, text) is
+    'What a vector index finds of the k nearest rows, measured against exact answers, with latency and pages; optionally kept as a baseline';
+comment on function dbre.vector_tune(regclass, float8, int, int, text, text, float8, boolean, int, int, interval, text) is
+    'The cheapest setting of a vector index that reaches a recall, measured, with all that were tried; build => true tries other indexes on a sample, and takes them back';
+comment on function dbre.vector_capture() is
+    'Whether searches for vectors are captured into dbre.vector_queries, if not why, and how many wait, were dropped, are stored';
+comment on function dbre.forget_vector_queries(regclass, interval) is
+    'Deletes captured searches of a table, or of all, that are older than an interval, or all; returns how many';
+comment on function dbre.vector_drift(regclass, int, interval) is
+    'How the recall of vector indexes has changed since their baselines were saved, measured again with the same k, settings and queries';
+comment on column dbre.vector_indexes.baseline_recall is 'measured, of the baseline saved last without a filter; null: dbre.vector_recall(…, save => true) was not called';

@@ -24,7 +24,12 @@ begin
         'dbre.migration_plan(text, text, boolean, bigint, interval, integer, text)',
         'dbre.cascade_impact(regclass, text, boolean)',
         'dbre.cascade_findings(regclass, text, boolean)',
-        'dbre.migration_rollback(text, text)'
+        'dbre.migration_rollback(text, text)',
+        'dbre.vector_index_advice(regclass, float8, int, text, text, int, bigint, interval)',
+        'dbre.vector_drift(regclass, int, interval)',
+        'dbre.vector_indexes()',
+        'dbre.vector_recall(regclass, int, int, text, text, int[], int[], text, int, int, interval, boolean, text)',
+        'dbre.vector_tune(regclass, float8, int, int, text, text, float8, boolean, int, int, interval, text)'
     ]::regprocedure[] loop
         execute format('alter function %s set jit = off', reading);
         execute format('alter function %s set datestyle = ISO', reading);

@@ -21,6 +21,12 @@ mod rules;
 mod settings;
 mod slow_queries;
 mod validate_index;
+mod vector_drift;
+mod vector_index_advice;
+mod vector_indexes;
+mod vector_queries;
+mod vector_recall;
+mod vector_tune;
 mod what_if;
 mod workload_findings;
 
@@ -37,6 +43,11 @@ pgrx::extension_sql_file!(
     "../../sql/views/n_plus_one_bursts.sql",
     name = "n_plus_one_bursts",
     requires = [bursts::n_plus_one_bursts]
+);
+pgrx::extension_sql_file!(
+    "../../sql/views/vector_indexes.sql",
+    name = "vector_indexes",
+    requires = ["tables", vector_indexes::vector_indexes]
 );
 pgrx::extension_sql_file!(
     "../../sql/functions/missing_fk_indexes.sql",
@@ -96,7 +107,14 @@ pgrx::extension_sql_file!(
         cascade::cascade_findings,
         migration_dry_run::migration_dry_run,
         migration_round_trip::migration_round_trip,
-        migration_rollback::migration_rollback
+        migration_rollback::migration_rollback,
+        vector_index_advice::vector_index_advice,
+        "vector_indexes",
+        vector_recall::vector_recall,
+        vector_tune::vector_tune,
+        vector_queries::vector_capture,
+        vector_queries::forget_vector_queries,
+        vector_drift::vector_drift,
     ]
 );
 pgrx::extension_sql_file!(
@@ -122,7 +140,12 @@ pgrx::extension_sql_file!(
         migration_plan::migration_plan,
         cascade::cascade_impact,
         cascade::cascade_findings,
-        migration_rollback::migration_rollback
+        migration_rollback::migration_rollback,
+        vector_index_advice::vector_index_advice,
+        vector_indexes::vector_indexes,
+        vector_recall::vector_recall,
+        vector_drift::vector_drift,
+        vector_tune::vector_tune,
     ]
 );
 pgrx::extension_sql_file!("../../sql/grants.sql", name = "grants", finalize);
