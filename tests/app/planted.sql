@@ -217,6 +217,18 @@ insert into planted.expected values
     ('bloated_index', 'app.telegram_updates_update_key_idx', 'medium', 'nine of ten entries are gone');
 vacuum (analyze) app.telegram_updates;
 
+-- Vectors -------------------------------------------------------------------------------------------------------
+
+-- What dbre.vector_index_advice() must find; objects are named by how they begin.
+create table planted.expected_vectors (like planted.expected);
+
+-- A migration rebuilt the index with the operator class of an example; the application asks for the cosine distance.
+drop index app.message_embeddings_embedding_idx;
+create index message_embeddings_embedding_idx on app.message_embeddings using hnsw (embedding public.vector_l2_ops);
+insert into planted.expected_vectors values
+    ('vector_operator_not_indexed', 'app.message_embeddings(embedding) searched by embedding <=>', 'medium', 'indexed for L2'),
+    ('vector_distance_wrapped', 'app.atom_embeddings(embedding) searched by query', 'medium', 'in workload.sql: 1 - distance, descending');
+
 -- invalid_index -------------------------------------------------------------------------------------------------
 
 \warn The next two errors are planted: index builds that fail.

@@ -270,6 +270,10 @@ select pg_catalog.format(
 select pg_catalog.format('select id from app.tasks where title = %L and tenant_id = %s', title, tenant_id) from tasks \gexec
 select pg_catalog.format('select id from app.background_jobs where payload = %L', payload)
 from app.background_jobs where id % (select pg_catalog.max(id) / :calls from app.background_jobs) = 0 \gexec
+-- A similarity, where an index gives distances.
+select pg_catalog.format(
+    'select atom_id, 1 - (embedding <=> %L) as similarity from app.atom_embeddings order by similarity desc limit 5', embedding
+) from app.atom_embeddings where atom_id % 7 = 0 limit 30 \gexec
 \endif
 
 \o

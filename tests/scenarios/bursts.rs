@@ -317,5 +317,7 @@ fn not_preloaded(database: &Database) {
     assert_eq!(value::<i64>(&mut client, "select dbre.reset_n_plus_one_bursts()"), 0);
     let settings =
         "select string_agg(name || '=' || setting, ' ' order by name) from pg_settings where name like 'dbre.%'";
-    assert_eq!(value::<String>(&mut client, settings), "dbre.n_plus_one_threshold=10 dbre.n_plus_one_window=1000");
+    let expected = "dbre.n_plus_one_threshold=10 dbre.n_plus_one_window=1000 dbre.vector_queries_per_index=1000 \
+                    dbre.vector_queries_retention=43200 dbre.vector_sample_rate=0";
+    assert_eq!(value::<String>(&mut client, settings), expected);
 }

@@ -45,6 +45,16 @@ mod server_log_faults;
 mod standby;
 mod statement_servers;
 mod statement_statistics;
+mod vector_capture;
+mod vector_capture_faults;
+mod vector_columns;
+mod vector_data;
+mod vector_faults;
+mod vector_recall;
+mod vector_recall_faults;
+mod vector_searches;
+mod vector_size;
+mod vector_tune;
 mod what_if;
 mod what_if_effects;
 mod what_if_refused;
@@ -88,6 +98,9 @@ fn main() {
     trials.extend(n_plus_one::trials(&server));
     trials.extend(n_plus_one_privileges::trials(&server));
     trials.extend(migration_plan::trials(&server));
+    trials.extend(vector_columns::trials(&server));
+    trials.extend(vector_faults::trials(&server));
+    trials.extend(vector_searches::trials(&server));
     trials.extend(what_if::trials(&server));
     trials.extend(what_if_effects::trials(&server));
     trials.extend(what_if_refused::trials(&server));
@@ -107,6 +120,10 @@ fn main() {
     trials.extend(migration_faults::trials(&server));
     trials.extend(migration_judgement::trials(&server));
     trials.extend(migration_text::trials(&server));
+    trials.extend(vector_size::trials(&server));
+    trials.extend(vector_recall::trials(&server));
+    trials.extend(vector_recall_faults::trials(&server));
+    trials.extend(vector_tune::trials(&server));
     let sample = Arc::default();
     trials.extend(workload::trials(&sample));
     trials.extend(workload_bursts::trials(&sample));
@@ -117,6 +134,8 @@ fn main() {
     trials.extend(bursts_forms::trials(&preloaded));
     trials.extend(bursts_errors::trials(&preloaded));
     trials.extend(bursts_faults::trials(&server, &preloaded));
+    trials.extend(vector_capture::trials(&preloaded));
+    trials.extend(vector_capture_faults::trials(&server, &preloaded));
     drop(preloaded);
     // The summary shows what panicked; where is enough here.
     panic::set_hook(Box::new(|panic| eprintln!("failed at {}", panic.location().unwrap())));

@@ -17,6 +17,7 @@ const SERVER_LOG: &str = "server log (dbre.log_findings())";
 const LOOKUPS: &str = "lookups among the statements (dbre.n_plus_one())";
 const MIGRATION: &str = "migration (dbre.migration_findings())";
 const CASCADE: &str = "cascade (dbre.cascade_findings())";
+const VECTORS: &str = "vectors (dbre.vector_index_advice())";
 const BURSTS: &str = "bursts that the hook has seen (dbre.n_plus_one())";
 
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
@@ -109,6 +110,8 @@ fn found(database: &Database, rule: &Value, settings: &str) -> Vec<Value> {
         "select f.* from example e cross join lateral dbre.cascade_findings(e.relation::regclass, e.action) f"
     } else if needs(MIGRATION) {
         "select f.* from example e cross join lateral dbre.migration_findings(e.migration) f"
+    } else if needs(VECTORS) {
+        &format!("select * from dbre.vector_index_advice({})", example_arguments(&mut client))
     } else if needs(SERVER_LOG) {
         "select f.* from example_log l cross join lateral dbre.log_findings(since => '-infinity', files => array[l.file]) f"
     } else {
@@ -117,6 +120,11 @@ fn found(database: &Database, rule: &Value, settings: &str) -> Vec<Value> {
     execute(&mut client, settings);
     let sql = format!("select to_jsonb(a) from ({sql}) a where a.rule = '{id}' order by a.step");
     query(&mut client, &sql).iter().map(|row| row.get(0)).collect()
+}
+
+/// An example that needs arguments sets them for its database.
+fn example_arguments(client: &mut postgres::Client) -> String {
+    value(client, "select coalesce(current_setting('example.arguments', true), '')")
 }
 
 fn example_holds(database: &Database, rule: &Value, example: &Value) {
@@ -158,7 +166,9 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
     }
     if clears {
         run_traffic(database);
-        let settings: Vec<&str> = fixes.iter().copied().filter(|fix| fix.to_lowercase().starts_with("set ")).collect();
+        // Not those that set something for what they do.
+        let sets = |fix: &&str| fix.lines().all(|line| line.to_lowercase().starts_with("set "));
+        let settings: Vec<&str> = fixes.iter().copied().filter(sets).collect();
         let left = found(&settings.join("\n"));
         let again = left.iter().any(|finding| before.iter().any(|(_, object)| object == text(finding, "object")));
         assert!(!again, "{setup}\n-- fixed by\n{}\n-- and still there: {}", fixes.join("\n"), shown(&left));

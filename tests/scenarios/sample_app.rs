@@ -38,10 +38,47 @@ fn clean(database: &Database) {
         shown(&notable),
         identities(&findings).join("\n")
     );
+    let vectors = vector_findings(database);
+    let notable = self::notable(&vectors);
+    assert!(notable.is_empty(), "on the clean variant's vectors:\n{}", shown(&notable));
+}
+
+fn vector_findings(database: &Database) -> Vec<Value> {
+    let sql = "select to_jsonb(f) from dbre.vector_index_advice() f";
+    query(&mut database.connect(), sql).iter().map(|row| row.get(0)).collect()
+}
+
+/// What was planted among vectors is found, and nothing else of medium or above; its fixes clear it.
+fn planted_vectors(database: &Database) {
+    let sql = "select rule, object, severity from planted.expected_vectors";
+    let rows = query(&mut database.connect(), sql);
+    let expected: Vec<[String; 3]> = rows.iter().map(|row| [row.get(0), row.get(1), row.get(2)]).collect();
+    let is_planted = |finding: &Value| {
+        let planted = |[rule, object, severity]: &[String; 3]| {
+            text(finding, "rule") == rule
+                && text(finding, "object").starts_with(object)
+                && text(finding, "severity") == severity
+        };
+        expected.iter().any(planted)
+    };
+    let findings = vector_findings(database);
+    let notable = notable(&findings);
+    assert!(
+        notable.iter().all(is_planted) && notable.len() == expected.len(),
+        "planted: {expected:#?}\n-- found: {}",
+        shown(&notable)
+    );
+    for finding in notable.iter().filter(|finding| finding["fix_sql"].is_string()) {
+        database.psql(text(finding, "fix_sql"));
+        verify(database, finding, true);
+        let left = identities(&vector_findings(database));
+        assert!(!left.contains(&identity(finding)), "still there after its fix: {finding:#}");
+    }
 }
 
 fn planted(database: &Database) {
     load(database, &["schema", "data", "planted", "workload", "planted_options"]);
+    planted_vectors(database);
     let expected = expected(database);
     let findings = database.check("");
     let found = identities(&findings);

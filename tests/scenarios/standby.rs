@@ -21,7 +21,10 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
 
 const TABLES: &str = "create table parent (id int primary key);
     create table child (id int primary key, parent_id int references parent);
-    create index child_id on child (id); create index child_id_again on child (id); analyze";
+    create index child_id on child (id); create index child_id_again on child (id);
+    create extension vector; create table embedded (id int primary key, e vector(3), u vector);
+    insert into embedded select g, array[g, 1, 2]::vector, array[g, 1]::vector from generate_series(1, 3000) g;
+    create index on embedded using hnsw (e vector_l2_ops) with (m = 4, ef_construction = 8); analyze";
 
 /// With expressions that the server evaluates, and some that it refuses.
 macro_rules! reviewed {
@@ -68,6 +71,9 @@ const READING: &[&str] = &[
     "select * from dbre.log_findings()",
     "select * from dbre.cascade_impact('parent', exact => true)",
     "select * from dbre.cascade_findings('parent')",
+    "select * from dbre.vector_index_advice()",
+    "select * from dbre.vector_index_advice('embedded', expected_dimensions => 4)",
+    "select * from dbre.vector_indexes",
     reviewed!("dbre.migration_findings"),
     reviewed!("dbre.migration_steps"),
     reviewed!("dbre.migration_plan"),
