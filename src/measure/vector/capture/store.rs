@@ -70,8 +70,9 @@ fn write(queue: Queue, database: u32, expire: bool, taken: &Cell<u64>) -> Stored
     if !unsafe { pg_sys::ConditionalLockRelationOid(table, pg_sys::RowExclusiveLock as i32) } {
         return Stored::Locked;
     }
-    // It may have been dropped before it could be locked.
-    if self::table() == Some(table) {
+    // It may have been dropped before it could be locked, which a snapshot from before does not show.
+    // SAFETY: a lookup in the catalog caches, which are up to date once the lock is there.
+    if !unsafe { pg_sys::get_rel_name(table) }.is_null() {
         as_owner(table, || {
             keep(queue, database, taken);
             if expire {
