@@ -1,11 +1,15 @@
 //! A time limit of our own, which cancels what runs as statement_timeout does, and is told apart from a cancel by the user.
 //! Limits nest: a statement that is run may call what sets a limit for another.
 
+use crate::db::Caught;
 use crate::measure::server;
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::sync::OnceLock;
+
+/// SQLSTATE of a cancel.
+pub const CANCELED: &str = "57014";
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -41,6 +45,11 @@ impl TimeLimit {
     /// The limit that was dropped last, and nothing else, has cancelled what ran.
     pub fn was_reached() -> bool {
         ENDED_BY_LIMIT.get()
+    }
+
+    /// What was caught is that cancel.
+    pub fn caused(caught: &Caught) -> bool {
+        caught.sqlstate == CANCELED && TimeLimit::was_reached()
     }
 }
 

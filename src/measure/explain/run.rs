@@ -59,7 +59,7 @@ pub fn run(execution: &Execution) -> Ran {
         Ok((json, execution)) => {
             Ran { json: Some(json), planning_ms, execution_ms: ms(execution), stopped: false, in_triggers: false }
         }
-        Err(caught) if caught.sqlstate == CANCELED && TimeLimit::was_reached() => {
+        Err(caught) if TimeLimit::caused(&caught) => {
             // SAFETY: the descriptor and all that hangs on it is in `arena`.
             let left = arena.enter(|| unsafe { end_nodes(progress.descriptor.get()) });
             let json = left.printable.then(|| print_stopped(&arena, progress.descriptor.get())).flatten();
@@ -77,8 +77,6 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// SQLSTATE of a cancel.
-const CANCELED: &str = "57014";
 /// SQLSTATE of a write in a read-only transaction.
 const READ_ONLY: &str = "25006";
 

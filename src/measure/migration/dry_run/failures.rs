@@ -5,10 +5,8 @@ use super::statement::{FOREIGN, REFUSED};
 use super::tried::Status;
 use crate::db::Caught;
 use crate::facts::migration::text::Parsed;
-use crate::measure::time_limit::TimeLimit;
+use crate::measure::time_limit::{CANCELED, TimeLimit};
 
-/// SQLSTATEs.
-const CANCELED: &str = "57014";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 const IN_TRANSACTION: &str = "25001";
 const ENDS_TRANSACTION: &str = "2D000";

@@ -1,6 +1,5 @@
 //! What a search compares, with what, and what it filters by: from the expressions of its plan.
 
-use super::hook::setting;
 use super::plan::{Found, Place, elements};
 use super::record::Record;
 use crate::db;
@@ -36,11 +35,11 @@ pub unsafe fn record(query: &QueryDesc, found: &Found) -> Option<Record> {
                 let scan = &*base.plan.cast::<pg_sys::IndexScan>();
                 distance = base.at_base(elements::<Node>(scan.indexorderbyorig).first().copied()?)?;
                 match method.as_str() {
-                    "hnsw" => record.ef_search = setting(c"hnsw.ef_search")?.parse().ok(),
-                    "ivfflat" => record.probes = setting(c"ivfflat.probes")?.parse().ok(),
+                    "hnsw" => record.ef_search = db::setting("hnsw.ef_search")?.parse().ok(),
+                    "ivfflat" => record.probes = db::setting("ivfflat.probes")?.parse().ok(),
                     _ => return None,
                 }
-                record.iterative_scan = setting(&std::ffi::CString::new(format!("{method}.iterative_scan")).ok()?);
+                record.iterative_scan = db::setting(&format!("{method}.iterative_scan"));
                 record.index = relation.rd_id.to_u32();
                 // The planner has left out what the predicate implies.
                 let predicate = pg_sys::RelationGetIndexPredicate((*state).iss_RelationDesc);

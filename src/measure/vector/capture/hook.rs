@@ -8,7 +8,6 @@ use crate::db;
 use crate::measure::statement_end::{milliseconds, now, source, statement_start, unharmed};
 use pgrx::pg_sys::{self, NodeTag, QueryDesc};
 use std::cell::Cell;
-use std::ffi::CStr;
 
 /// Of a statement; the rest of a union of many is not looked at.
 const MOST_SEARCHES: usize = 8;
@@ -142,9 +141,4 @@ unsafe fn is_explained() -> bool {
         let utility = (*(*statements.elements).ptr_value.cast::<pg_sys::PlannedStmt>()).utilityStmt;
         !utility.is_null() && (*utility).type_ == NodeTag::T_ExplainStmt
     }
-}
-
-/// A setting that a library has defined.
-pub fn setting(name: &CStr) -> Option<String> {
-    db::setting(name.to_str().ok()?)
 }

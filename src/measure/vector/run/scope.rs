@@ -35,11 +35,8 @@ pub fn limited<T>(until: Instant, body: impl FnOnce() -> T) -> Result<T, Stopped
         |_| true,
         TimeLimit::was_reached,
     );
-    outcome.map_err(|caught| match caught.sqlstate == CANCELED && TimeLimit::was_reached() {
+    outcome.map_err(|caught| match TimeLimit::caused(&caught) {
         true => Stopped,
         false => db::raise_again(caught),
     })
 }
-
-/// SQLSTATE of a cancel.
-const CANCELED: &str = "57014";

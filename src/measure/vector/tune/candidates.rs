@@ -20,8 +20,6 @@ const FUNCTION: &CStr = c"dbre.vector_tune(build => true)";
 /// Enough to compare indexes.
 const MOST_QUERIES: usize = 200;
 const TO_READ_COLUMN: Duration = Duration::from_secs(5);
-/// SQLSTATE of a cancel.
-const CANCELED: &str = "57014";
 /// An index on a sample is not given more memory to be built in.
 const MOST_MEMORY: u64 = 2 * Bytes::GIB;
 /// Bits tell neighbors apart only where there are many of them.
@@ -88,7 +86,7 @@ pub(super) fn add(tuning: &mut Tuning, best: Option<&Best>) -> Vec<String> {
     );
     match outcome {
         Ok(()) => {}
-        Err(caught) if caught.sqlstate == CANCELED && TimeLimit::was_reached() => {
+        Err(caught) if TimeLimit::caused(&caught) => {
             told.push(format!("time_limit allowed for building {} of {number} indexes", built.len()))
         }
         Err(caught) => told.push(format!("other indexes were not tried: {}", caught.message)),
