@@ -1,11 +1,10 @@
 //! One statement of a migration, as the server's parser reads it: names as written, nothing looked up.
 
-mod lock_mode;
 mod object;
 mod table;
 mod types;
 
-pub use lock_mode::LockMode;
+pub use crate::facts::LockMode;
 pub use object::{CreateIndex, Drop, Reindex, Rename, Truncate};
 pub use table::{
     AlterTable, AlterTableAction, AlterTableCommand, Bound, ColumnDefinition, ConstraintDefinition, ConstraintKind,

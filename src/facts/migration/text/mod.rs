@@ -5,7 +5,7 @@ pub mod constants;
 mod convert;
 mod do_block;
 mod formats;
-mod lexer;
+pub mod lexer;
 mod lines;
 mod node;
 mod parser;

@@ -267,7 +267,7 @@ fn times_taken(relation: u32, mode: LockMode) -> i64 {
         locktag_type: pg_sys::LockTagType::LOCKTAG_RELATION as u8,
         locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
     };
-    let mode = mode as pg_sys::LOCKMODE + 1;
+    let mode = mode as pg_sys::LOCKMODE;
     let mut taken = null_mut();
     // SAFETY: a lock that is held already is granted at once; taking it and giving it back leaves the count as it was.
     unsafe {

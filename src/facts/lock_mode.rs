@@ -1,9 +1,9 @@
-//! How relations are locked.
+//! Modes of heavyweight locks.
 
-/// Table-level locks, weakest first.
+/// Weakest first, numbered as the server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockMode {
-    AccessShare,
+    AccessShare = 1,
     RowShare,
     RowExclusive,
     ShareUpdateExclusive,
