@@ -145,6 +145,13 @@ fn in_subtransaction<T>(body: impl FnOnce() -> T, keep: impl FnOnce(&T) -> bool)
     }
 }
 
+/// Runs `body` in a subtransaction of its own, and `after` in any case; an error, a cancel among them, goes on.
+pub fn finally<T>(body: impl FnOnce() -> T, after: impl FnOnce()) -> T {
+    let outcome = in_subtransaction(body, |_| true);
+    after();
+    outcome.unwrap_or_else(|error| error.rethrow())
+}
+
 /// As `guarded`, and once more if it fails: what another session dropped while `body` looked at it is gone by then.
 ///
 /// On a standby it runs as it is: a conflict with recovery ends a session that is in a subtransaction, but only the

@@ -108,6 +108,53 @@ pub fn judge_with(given: &[Need], facts: Facts, takes: impl Fn(&Rule) -> bool) -
     Run::execute_all(plans.collect(), facts, Severity::low)
 }
 
+/// What lock_timeout ends.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// Tells what the other rules could not judge.
+const TELLS_WHAT_IS_MISSING: &str = "activity_not_read";
+
+/// Runs the rules on what the server does at this moment. What another session has locked is done without; a rule of its own
+/// judges, last, what that and failures left out.
+pub fn judge_activity(given: &[Need], facts: Facts) -> Run {
+    judge_activity_by(given, facts, |_| true)
+}
+
+/// As `judge_activity`, by these rules alone.
+pub fn judge_activity_by(given: &[Need], mut facts: Facts, wanted: impl Fn(&Rule) -> bool) -> Run {
+    let settings = guarded(facts::rule_settings).unwrap_or_else(|caught| {
+        let lost = format!("dbre.rule_settings: {}; rules run with their defaults", why(&caught));
+        facts.activity_mut().left_out.push(lost);
+        HashMap::new()
+    });
+    let plans = |takes: &dyn Fn(&Rule) -> bool| -> Vec<Plan> {
+        let judges = |rule: &Rule| given.iter().any(|need| rule.needs.contains(need));
+        let rules = rules::all().filter(|rule| judges(rule) && takes(rule));
+        rules.map(|rule| Plan::of(rule, &Selection::everything(), &settings, given)).collect()
+    };
+    let last = |rule: &Rule| rule.id == TELLS_WHAT_IS_MISSING;
+    let mut run = Run::execute_all(plans(&|rule| !last(rule) && wanted(rule)), facts, Severity::low);
+    let failed = run.outcomes.iter().filter_map(|outcome| match &outcome.status {
+        Status::Failed(caught) => Some(format!("rule {}: {}", outcome.rule.id, caught.message)),
+        _ => None,
+    });
+    let missing: Vec<String> = run.gaps.iter().cloned().chain(failed).collect();
+    run.facts.activity_mut().left_out.extend(missing);
+    let told = Run::execute_all(plans(&last), run.facts, Severity::low);
+    run.findings.extend(told.findings);
+    run.outcomes.extend(told.outcomes);
+    run.facts = told.facts;
+    run.sort_by_urgency();
+    run
+}
+
+fn why(caught: &Caught) -> &str {
+    match caught.sqlstate.as_str() {
+        LOCK_NOT_AVAILABLE => "another session has it locked",
+        _ => &caught.message,
+    }
+}
+
 /// What these rules want in the facts, beside what they are given.
 pub fn needs(given: &[Need], takes: impl Fn(&Rule) -> bool) -> Vec<Need> {
     let rules = rules::all().filter(|rule| takes(rule));
@@ -259,7 +306,7 @@ impl Run {
         let suppressed = match identities.is_empty() {
             true => Default::default(),
             false => guarded(|| facts::suppressed(&identities)).unwrap_or_else(|caught| {
-                self.gaps.push(format!("dbre.suppressions could not be applied: {}", caught.message));
+                self.gaps.push(format!("dbre.suppressions could not be applied: {}", why(&caught)));
                 Default::default()
             }),
         };

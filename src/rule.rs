@@ -54,6 +54,10 @@ pub enum Need {
     Cascade,
     /// Not read by `check()`: rows are sampled and the texts of searches analyzed for it.
     Vectors,
+    /// Not read by `check()`: it is of this moment.
+    Activity,
+    /// Not read by `check()`: another server is asked.
+    Pgbouncer,
 }
 
 impl Need {
@@ -74,6 +78,8 @@ impl Need {
             Need::Migration => "migration (dbre.migration_findings())",
             Need::Cascade => "cascade (dbre.cascade_findings())",
             Need::Vectors => "vectors (dbre.vector_index_advice())",
+            Need::Activity => "activity of this moment (dbre.pool_pressure())",
+            Need::Pgbouncer => "PgBouncer's console (dbre.pgbouncer_pressure())",
         }
     }
 
@@ -99,6 +105,8 @@ impl Need {
             Need::Vectors => {
                 Some("it judges vector columns and searches on them, and is run by dbre.vector_index_advice()")
             }
+            Need::Activity => Some("it judges the sessions of this moment, and is run by dbre.pool_pressure()"),
+            Need::Pgbouncer => Some("it judges a PgBouncer, and is run by dbre.pgbouncer_pressure()"),
             _ => None,
         }
     }
@@ -246,7 +254,9 @@ impl InvalidOption {
 /// judges statements `example (query)`, with one row, for one that judges the log `example (line)`, for one that judges statement
 /// statistics, lookups, bursts or vectors `traffic (step, query, times)`: what a client is to send, `%s` in it the number of the time; for one
 /// that judges migrations `example (migration)`: applying a fix means to put it in the place of the step that evidence names. It
-/// may set example.time_limit for the database.
+/// may set example.time_limit for the database. For one that judges activity it may leave `sessions (step, session, role, statement,
+/// waits)`: clients that stay connected, named by application_name, and what each sends; one that `waits` is not waited for. For one
+/// that judges a PgBouncer it leaves `pgbouncer (settings)` with one row, lines of its ini file: those clients go through it.
 pub struct Case {
     pub name: &'static str,
     pub setup: &'static str,

@@ -1,4 +1,5 @@
--- The database of this session, and since when its statistics count.
+-- The database of this session ($1: its OID), and since when its statistics count. Functions only: another session may have a view
+-- or a catalog locked.
 select
     pg_catalog.current_database()::text,
     pg_catalog.current_setting('server_version'),
@@ -10,12 +11,12 @@ select
 from (
     -- A crash discards all statistics and sets the time only in the shared ones: the oldest of these is when it was.
     select greatest(
-        (select stats_reset from pg_catalog.pg_stat_database where datname = pg_catalog.current_database()),
+        pg_catalog.pg_stat_get_db_stat_reset_time($1),
         least(
-            (select stats_reset from pg_catalog.pg_stat_bgwriter),
-            (select stats_reset from pg_catalog.pg_stat_checkpointer),
-            (select stats_reset from pg_catalog.pg_stat_wal),
-            (select stats_reset from pg_catalog.pg_stat_archiver)
+            pg_catalog.pg_stat_get_bgwriter_stat_reset_time(),
+            pg_catalog.pg_stat_get_checkpointer_stat_reset_time(),
+            (select stats_reset from pg_catalog.pg_stat_get_wal()),
+            (select stats_reset from pg_catalog.pg_stat_get_archiver())
         )
     ) as since
 ) statistics

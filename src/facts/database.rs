@@ -19,7 +19,18 @@ pub struct Database {
 
 impl Database {
     pub fn read() -> Database {
-        let mut database = db::read(include_str!("../../sql/facts/database.sql"), &[], |row| {
+        let mut database = Database::without_extensions();
+        database.extensions = db::read(include_str!("../../sql/facts/extensions.sql"), &[], |row| {
+            (row.take::<String>(), row.take::<String>().into())
+        });
+        database
+    }
+
+    /// What functions tell: nobody can have locked it.
+    pub fn without_extensions() -> Database {
+        // SAFETY: reads a variable of this process.
+        let oid = unsafe { pgrx::pg_sys::MyDatabaseId };
+        db::read(include_str!("../../sql/facts/database.sql"), &[oid.into()], |row| {
             let mut database = Database {
                 name: row.take(),
                 server_version: row.take(),
@@ -37,11 +48,7 @@ impl Database {
             database
         })
         .pop()
-        .expect("one row");
-        database.extensions = db::read(include_str!("../../sql/facts/extensions.sql"), &[], |row| {
-            (row.take::<String>(), row.take::<String>().into())
-        });
-        database
+        .expect("one row")
     }
 
     /// The schema of an extension, where it is installed.

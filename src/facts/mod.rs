@@ -1,5 +1,6 @@
 //! What rules judge: plain structs, read once per call and only where a selected rule needs them.
 
+pub mod activity;
 mod bursts;
 pub mod cascade;
 mod catalog;
@@ -11,16 +12,19 @@ mod files;
 mod foreign_keys;
 mod index_advice;
 mod indexes;
+mod lock_mode;
 mod lookups;
 pub mod migration;
 mod names;
 pub mod normalized;
+pub mod pgbouncer;
 pub mod plan;
 mod planned_tables;
 mod predicate;
 pub mod query;
 mod relation_names;
 pub mod server_log;
+mod session_use;
 mod settings;
 mod statement;
 mod statement_change;
@@ -45,6 +49,7 @@ pub use files::bytes as file_bytes;
 pub use foreign_keys::{ForeignKey, ReferentialAction};
 pub use index_advice::{AdvisedQuery, IndexAdvice, NotPlanned, Source, rounded, shortened};
 pub use indexes::{Index, index_definitions};
+pub use lock_mode::LockMode;
 pub use lookups::{
     Lookup, LookupKey, Lookups, NotAnalyzed, ReadingShape, ReadingStatement, Source as ReadingSource, Watch,
     search_path_of,
@@ -53,6 +58,7 @@ pub use names::{Name, QualifiedName};
 pub use planned_tables::{planned_functions, planned_tables, planner_settings};
 pub use relation_names::{Namer, RelationNames, free_name, joined_columns};
 pub use server_log::ServerLog;
+pub use session_use::SessionUse;
 pub use settings::{RuleSetting, rule_settings, suppressed};
 #[cfg(any(test, feature = "pg_test"))]
 pub use statement::{TableNames, filters};
@@ -86,6 +92,8 @@ pub struct Facts {
     migration: Option<migration::Migration>,
     cascade: Option<cascade::Cascade>,
     vectors: Option<vector::Vectors>,
+    activity: Option<activity::Activity>,
+    pgbouncer: Option<pgbouncer::Pgbouncer>,
     /// Which of several queries the plan is of.
     query: Option<String>,
 }
@@ -109,6 +117,22 @@ impl Facts {
             workload,
             dynamic_functions: needed(Need::DynamicFunctions)
                 .then(|| guarded_twice(|| dynamic_functions::read(schemas))),
+            ..Facts::of(database)
+        }
+    }
+
+    /// Nothing that another session could have locked is read.
+    pub fn of_this_moment(activity: activity::Activity) -> Facts {
+        Facts { activity: Some(activity), ..Facts::of(Database::without_extensions()) }
+    }
+
+    fn of(database: Database) -> Facts {
+        Facts {
+            catalog: None,
+            column_statistics: None,
+            relation_names: None,
+            workload: None,
+            dynamic_functions: None,
             index_advice: None,
             explained: None,
             statement: None,
@@ -119,6 +143,8 @@ impl Facts {
             migration: None,
             cascade: None,
             vectors: None,
+            activity: None,
+            pgbouncer: None,
             query: None,
             database,
         }
@@ -240,6 +266,22 @@ impl Facts {
         self.vectors = Some(vectors);
     }
 
+    pub fn activity(&self) -> &activity::Activity {
+        self.activity.as_ref().expect("sessions are read before they are judged")
+    }
+
+    pub fn activity_mut(&mut self) -> &mut activity::Activity {
+        self.activity.as_mut().expect("sessions are read before they are judged")
+    }
+
+    pub fn pgbouncer(&self) -> &pgbouncer::Pgbouncer {
+        self.pgbouncer.as_ref().expect("PgBouncer is asked before it is judged")
+    }
+
+    pub fn set_pgbouncer(&mut self, pgbouncer: pgbouncer::Pgbouncer) {
+        self.pgbouncer = Some(pgbouncer);
+    }
+
     /// Why a need could not be read, if so.
     pub fn failure(&self, need: Need) -> Option<&Caught> {
         match need {
@@ -254,7 +296,9 @@ impl Facts {
             | Need::Bursts
             | Need::Migration
             | Need::Cascade
-            | Need::Vectors => None,
+            | Need::Vectors
+            | Need::Activity
+            | Need::Pgbouncer => None,
             Need::DynamicFunctions => self.dynamic_functions.as_ref()?.as_ref().err(),
         }
     }

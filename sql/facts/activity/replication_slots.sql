@@ -1,0 +1,12 @@
+-- Replication slots, with how far each holds back the removal of dead rows.
+select
+    s.slot_name::text,
+    s.slot_type,
+    s.active,
+    s.active_pid,
+    pg_catalog.age(s.xmin)::int8,
+    pg_catalog.age(s.catalog_xmin)::int8,
+    extract(epoch from pg_catalog.clock_timestamp() - s.inactive_since)::float8,
+    s.wal_status,
+    s.invalidation_reason
+from pg_catalog.pg_get_replication_slots() s

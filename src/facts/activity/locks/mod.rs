@@ -1,0 +1,56 @@
+//! Heavyweight locks: who waits for what and whom, what those hold who block, and how full the lock table is.
+
+mod held;
+mod mode;
+mod parties;
+mod read;
+mod relation_names;
+mod target;
+mod usage;
+
+pub use mode::{Mode, Modes};
+pub use parties::{Blocker, LockWait, Party, Who};
+pub use read::Snapshot;
+pub use target::{Kind, Target};
+pub use usage::{FAST_PATH_SLOTS, ProcessLocks, Usage};
+
+use super::{Prepared, Session};
+use crate::advice::lock_tree::Node;
+use relation_names::RelationNames;
+use std::cell::OnceCell;
+
+#[derive(Debug, Default)]
+pub struct Locks {
+    /// Each that waits or blocks, once.
+    pub parties: Vec<Party>,
+    /// Of the parties, made when it is first asked for.
+    pub tree: OnceCell<Vec<Node>>,
+    pub usage: Usage,
+    /// As the caller has it; a session may have another.
+    pub deadlock_timeout_seconds: f64,
+}
+
+impl Locks {
+    /// Of each party, those that it blocks.
+    pub fn waiters(&self) -> Vec<Vec<usize>> {
+        let mut waiters = vec![Vec::new(); self.parties.len()];
+        for (place, party) in self.parties.iter().enumerate() {
+            party.waits.iter().flat_map(|wait| &wait.blockers).for_each(|blocker| waiters[blocker.party].push(place));
+        }
+        waiters
+    }
+}
+
+/// Second: what could not be read.
+pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared]) -> (Locks, Option<String>) {
+    let mut names = RelationNames::open();
+    let left_out = (!names.can_read()).then(|| {
+        "names of relations that are locked: pg_class or pg_namespace is locked itself, and not waited for".to_string()
+    });
+    let parties = parties::of(snapshot, sessions, prepared, &mut names);
+    names.close();
+    // SAFETY: reads a variable.
+    let deadlock_timeout_seconds = f64::from(unsafe { pgrx::pg_sys::DeadlockTimeout }) / 1000.0;
+    let usage = Usage::of(&snapshot.entries);
+    (Locks { parties, usage, deadlock_timeout_seconds, ..Locks::default() }, left_out)
+}

@@ -1,0 +1,177 @@
+//! What the server is doing at this moment: its sessions, what they wait for, and how much of it there may be.
+
+mod caller;
+mod catalogs;
+pub mod concurrency;
+mod connection_slots;
+mod counters;
+mod history;
+pub mod locks;
+mod names;
+mod prepared;
+mod progress;
+mod replication_slots;
+mod session;
+pub mod sized_role;
+
+pub use concurrency::Concurrency;
+pub mod timeouts;
+mod transaction_ids;
+mod usual;
+
+pub use caller::Caller;
+pub use connection_slots::Slots;
+pub use counters::Counters;
+pub use history::{Connections, History, RecordedPool, RecordedWait, Use};
+pub use locks::Locks;
+pub use names::Names;
+pub use prepared::Prepared;
+pub use progress::Progress;
+pub use replication_slots::ReplicationSlot;
+pub use session::{Session, State, Wait};
+pub use sized_role::SizedRole;
+
+use std::collections::HashMap;
+pub use timeouts::Timeouts;
+pub use transaction_ids::TransactionIds;
+pub use usual::{Usual, UsualTimes};
+
+use crate::db;
+use crate::measure;
+use std::collections::BTreeSet;
+
+/// What statements usually take that run for less is not asked for.
+const USUAL_SECONDS: f64 = 1.0;
+
+#[derive(Debug, Default)]
+pub struct Activity {
+    /// The database that the caller wants to know about. None: all.
+    pub only: Option<String>,
+    /// Without the one that reads.
+    pub sessions: Vec<Session>,
+    pub caller: Caller,
+    pub slots: Slots,
+    /// Of the databases that have sessions.
+    pub counters: Vec<Counters>,
+    pub timeouts: Timeouts,
+    pub prepared: Vec<Prepared>,
+    pub locks: Locks,
+    pub progress: Vec<Progress>,
+    pub replication_slots: Vec<ReplicationSlot>,
+    pub transaction_ids: TransactionIds,
+    pub usual: UsualTimes,
+    pub synchronous_standby_names: String,
+    /// None: nothing is recorded (dbre.activity_recording()), or the caller may not see it.
+    pub history: Option<History>,
+    /// What could not be read, and why.
+    pub left_out: Vec<String>,
+}
+
+impl Activity {
+    /// Waits for nobody: what another session has locked is left out.
+    pub fn read(only: Option<String>) -> Activity {
+        let mut activity = Activity { only, timeouts: Timeouts::read(), ..Activity::of_running() };
+        let databases: BTreeSet<u32> = activity.sessions.iter().filter_map(|session| session.database_oid).collect();
+        let databases = Vec::from_iter(databases);
+        activity.counters = part("counters of databases", &mut activity.left_out, || counters::read(&databases));
+        let names = Names::of(&activity.slots);
+        activity.history =
+            part("what was recorded", &mut activity.left_out, || measure::activity::history::history(&names));
+        if !activity.timeouts.are_known() {
+            activity.left_out.push(locked("pg_db_role_setting: timeouts of roles"));
+        }
+        if !activity.timeouts.of_server_are_known() {
+            let hidden = "timeouts of the server: settings of the caller's own role, database or connection hide them";
+            activity.left_out.push(hidden.to_string());
+        }
+        activity
+    }
+
+    /// Who there is, who blocks whom, how far they are, and how long it usually takes.
+    pub fn of_running() -> Activity {
+        let mut activity = Activity { transaction_ids: TransactionIds::read(), ..Activity::of_locks() };
+        let Activity { sessions, left_out, .. } = &mut activity;
+        let progress = part("progress of maintenance", left_out, progress::read);
+        let replication_slots = part("replication slots", left_out, replication_slots::read);
+        let usual = part("what statements usually take", left_out, || UsualTimes::read(sessions, USUAL_SECONDS));
+        let synchronous_standby_names = db::setting("synchronous_standby_names").unwrap_or_default();
+        Activity { progress, replication_slots, usual, synchronous_standby_names, ..activity }
+    }
+
+    /// Only who there is, and who blocks whom.
+    pub fn of_locks() -> Activity {
+        let slots = Slots::read();
+        let sessions = session::read(&slots);
+        // After the sessions: what has begun since is shown without its session, and no other's is taken for it.
+        let snapshot = locks::Snapshot::take();
+        let prepared = prepared::read(&slots);
+        let (locks, left_out) = locks::of(&snapshot, &sessions, &prepared);
+        let mut left_out = Vec::from_iter(left_out);
+        let caller = part("whose sessions the caller may end", &mut left_out, || Caller::read(&sessions));
+        if slots.databases.is_none() {
+            left_out.push(locked("pg_database: names and connection limits of databases"));
+        }
+        if slots.roles.is_none() {
+            left_out.push(locked("pg_authid: names and connection limits of roles"));
+        }
+        Activity { caller, prepared, locks, sessions, slots, left_out, ..Activity::default() }
+    }
+
+    /// Sessions of clients in what the caller wants to know about.
+    pub fn clients(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().filter(|session| session.is_client() && self.concerns(session))
+    }
+
+    /// Whose connections to a database are most, and how many.
+    pub fn role_with_most_sessions(&self, database: u32) -> Option<(u32, usize)> {
+        let here = self.sessions.iter().filter(|s| s.takes_slot() && s.database_oid == Some(database));
+        let mut sessions = HashMap::new();
+        here.filter_map(|session| session.role_oid).for_each(|role| *sessions.entry(role).or_insert(0) += 1);
+        sessions.into_iter().max_by_key(|(role, sessions)| (*sessions, std::cmp::Reverse(*role)))
+    }
+
+    /// Sessions that take one of max_connections, in what the caller wants to know about.
+    pub fn connections(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().filter(|session| session.takes_slot() && self.concerns(session))
+    }
+
+    /// What was counted, with the database's name, in what the caller wants to know about.
+    pub fn counters_by_database(&self) -> impl Iterator<Item = (&str, &Counters)> {
+        self.counters.iter().filter_map(|counters| {
+            let name = &self.slots.database(counters.database_oid)?.name;
+            self.only.as_ref().is_none_or(|only| only == name).then_some((name.as_str(), counters))
+        })
+    }
+
+    /// Slots taken on the whole server, with that of the session that reads.
+    pub fn slots_taken(&self) -> u64 {
+        let others = self.sessions.iter().filter(|session| session.takes_slot()).count();
+        others as u64 + u64::from(self.slots.own.is_some())
+    }
+
+    pub fn progress_of(&self, session: &Session) -> Option<&Progress> {
+        self.progress.iter().find(|progress| progress.pid == session.pid)
+    }
+
+    /// Parallel workers that run for it now.
+    pub fn workers_of(&self, session: &Session) -> usize {
+        let runs_for = |worker: &&Session| worker.leader == Some(session.pid) && worker.pid != session.pid;
+        self.sessions.iter().filter(runs_for).count()
+    }
+
+    pub fn concerns(&self, session: &Session) -> bool {
+        self.only.is_none() || self.only == session.database
+    }
+}
+
+/// What fails, fails alone.
+fn part<T: Default>(what: &str, left_out: &mut Vec<String>, read: impl FnOnce() -> T) -> T {
+    db::guarded(read).unwrap_or_else(|caught| {
+        left_out.push(format!("{what}: {}", caught.message));
+        T::default()
+    })
+}
+
+fn locked(what: &str) -> String {
+    format!("{what}: another session has it locked")
+}

@@ -1,0 +1,161 @@
+//! The processes of the server, as pg_stat_activity has them.
+
+use super::Slots;
+use crate::db;
+use pgrx::pg_sys;
+use std::collections::HashMap;
+
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    pub pid: i32,
+    /// `client backend`, `autovacuum worker`, `walsender` …
+    pub kind: String,
+    pub database_oid: Option<u32>,
+    pub database: Option<String>,
+    pub role_oid: Option<u32>,
+    pub role: Option<String>,
+    pub application: String,
+    /// None: a Unix socket, or hidden.
+    pub client_address: Option<String>,
+    /// None: no client, or hidden from the caller.
+    pub state: Option<State>,
+    pub wait: Option<Wait>,
+    /// As the server prints it: with the pid it tells this session from a later one.
+    pub backend_start: Option<String>,
+    pub backend_seconds: Option<f64>,
+    pub transaction_seconds: Option<f64>,
+    /// As the server prints it: with the pid it tells this transaction from a later one.
+    pub transaction_start: Option<String>,
+    /// As the server prints it: with the pid it tells this statement from a later one.
+    pub query_start: Option<String>,
+    pub query_seconds: Option<f64>,
+    pub state_seconds: Option<f64>,
+    /// As the server prints it: as long as it is the same, the session has done nothing since.
+    pub state_change: Option<String>,
+    /// It has written, or is about to.
+    pub transaction_id: Option<String>,
+    pub transaction_id_age: Option<i64>,
+    /// How many transactions its snapshot is behind.
+    pub snapshot_age: Option<i64>,
+    /// Of a parallel worker.
+    pub leader: Option<i32>,
+    pub query_id: Option<i64>,
+    /// The statement that runs, or ran last; None: hidden from the caller.
+    pub query: Option<String>,
+    /// The caller may not see more of it.
+    pub hidden: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    Active,
+    Idle,
+    IdleInTransaction,
+    /// Idle in a transaction that has failed.
+    Aborted,
+    Fastpath,
+    Disabled,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wait {
+    /// `Lock`, `LWLock`, `IO`, `Client` …
+    pub kind: String,
+    pub event: String,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Active => "active",
+            State::Idle => "idle",
+            State::IdleInTransaction => "idle in transaction",
+            State::Aborted => "idle in transaction (aborted)",
+            State::Fastpath => "fastpath function call",
+            State::Disabled => "disabled",
+        }
+    }
+
+    fn from_name(name: &str) -> State {
+        match name {
+            "active" => State::Active,
+            "idle" => State::Idle,
+            "idle in transaction" => State::IdleInTransaction,
+            "idle in transaction (aborted)" => State::Aborted,
+            "fastpath function call" => State::Fastpath,
+            _ => State::Disabled,
+        }
+    }
+}
+
+impl Session {
+    pub fn is_client(&self) -> bool {
+        self.kind == "client backend"
+    }
+
+    /// One of max_connections. Of a hidden session only this is known: it has a database and a role, so it is a client's or works
+    /// for one.
+    pub fn takes_slot(&self) -> bool {
+        self.is_client() || self.hidden && self.database_oid.is_some() && self.role_oid.is_some()
+    }
+
+    pub fn waits_for_lock(&self) -> bool {
+        self.wait.as_ref().is_some_and(|wait| wait.kind == "Lock")
+    }
+
+    /// It executes something now.
+    pub fn runs(&self) -> bool {
+        matches!(self.state, Some(State::Active | State::Fastpath))
+    }
+
+    pub fn in_transaction_and_idle(&self) -> bool {
+        matches!(self.state, Some(State::IdleInTransaction | State::Aborted))
+    }
+}
+
+pub fn read(slots: &Slots) -> Vec<Session> {
+    let databases = slots.databases.iter().flatten().map(|database| (database.oid, &database.name));
+    let databases: HashMap<u32, &String> = databases.collect();
+    let roles: HashMap<u32, &String> = slots.roles.iter().flatten().map(|role| (role.oid, &role.name)).collect();
+    // SAFETY: drops what this transaction has kept of an earlier look, if it had one.
+    unsafe { pg_sys::pgstat_clear_backend_activity_snapshot() };
+    db::read(include_str!("../../../sql/facts/activity/sessions.sql"), &[], |row| {
+        let pid = row.take();
+        let kind: Option<String> = row.take_option();
+        let hidden = kind.is_none();
+        let oid = |given: Option<pg_sys::Oid>| given.map(|oid| oid.to_u32()).filter(|oid| *oid != 0);
+        let (database_oid, role_oid) = (oid(row.take_option()), oid(row.take_option()));
+        Session {
+            pid,
+            hidden,
+            kind: kind.unwrap_or_default(),
+            database_oid,
+            database: database_oid.and_then(|oid| databases.get(&oid).map(|name| name.to_string())),
+            role_oid,
+            role: role_oid.and_then(|oid| roles.get(&oid).map(|name| name.to_string())),
+            application: row.take_option().unwrap_or_default(),
+            client_address: row.take_option(),
+            state: row.take_option::<String>().map(|name| State::from_name(&name)),
+            wait: wait(row.take_option(), row.take_option()),
+            backend_start: row.take_option(),
+            backend_seconds: row.take_option(),
+            transaction_seconds: row.take_option(),
+            transaction_start: row.take_option(),
+            query_start: row.take_option(),
+            query_seconds: row.take_option(),
+            state_seconds: row.take_option(),
+            state_change: row.take_option(),
+            transaction_id: row.take_option(),
+            transaction_id_age: row.take_option(),
+            snapshot_age: row.take_option(),
+            leader: row.take_option(),
+            query_id: row.take_option(),
+            // For a hidden one the server says that it is.
+            query: row.take_option().filter(|_| !hidden),
+        }
+    })
+}
+
+fn wait(kind: Option<String>, event: Option<String>) -> Option<Wait> {
+    Some(Wait { kind: kind?, event: event? })
+}
