@@ -19,6 +19,7 @@ pub use hook::at_end;
 use pgrx::pg_sys;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 use shared::Shared;
+pub use text::tags;
 
 static THRESHOLD: GucSetting<i32> = GucSetting::<i32>::new(10);
 static WINDOW: GucSetting<i32> = GucSetting::<i32>::new(1000);

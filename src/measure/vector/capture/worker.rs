@@ -5,15 +5,16 @@ use super::queue::Queue;
 use super::store::{self, Stored};
 use super::this_database;
 use crate::measure::statement_end::now;
+use crate::measure::{wait, worker};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_guard};
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::c_int;
 use std::time::{Duration, Instant};
 
 /// DROP DATABASE waits 5 s for others to leave.
 const LINGER: Duration = Duration::from_secs(2);
-const TICK_MS: i64 = 200;
+const TICK: Duration = Duration::from_millis(200);
 /// That somebody else locks the table.
 const PATIENCE: Duration = Duration::from_secs(60);
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
@@ -28,28 +29,14 @@ thread_local! {
 /// Called by a client's session, of whose database something waits.
 pub fn start() {
     let Some(queue) = Queue::attached() else { return };
-    // SAFETY: all of it may be zero; the strings are shorter than their fields.
-    let registered = unsafe {
-        let mut worker: pg_sys::BackgroundWorker = std::mem::zeroed();
-        put(&mut worker.bgw_name, c"pg_dbre: captured searches");
-        put(&mut worker.bgw_type, c"pg_dbre");
-        put(&mut worker.bgw_library_name, c"pg_dbre");
-        put(&mut worker.bgw_function_name, c"pg_dbre_write_vector_queries");
-        worker.bgw_flags = (pg_sys::BGWORKER_SHMEM_ACCESS | pg_sys::BGWORKER_BACKEND_DATABASE_CONNECTION) as c_int;
-        worker.bgw_start_time = pg_sys::BgWorkerStartTime::BgWorkerStart_RecoveryFinished;
-        worker.bgw_restart_time = pg_sys::BGW_NEVER_RESTART;
-        worker.bgw_main_arg = Datum::from(this_database());
-        pg_sys::RegisterDynamicBackgroundWorker(&raw mut worker, std::ptr::null_mut())
-    };
+    let mut description = worker::description(c"pg_dbre: captured searches", c"pg_dbre_write_vector_queries");
+    description.bgw_start_time = pg_sys::BgWorkerStartTime::BgWorkerStart_RecoveryFinished;
+    description.bgw_main_arg = Datum::from(this_database());
+    // SAFETY: the server copies it.
+    let registered = unsafe { pg_sys::RegisterDynamicBackgroundWorker(&raw mut description, std::ptr::null_mut()) };
     if !registered {
         let why = "no background worker is free: see max_worker_processes";
         queue.failed(this_database(), now(), WITHOUT_SLOT_SECONDS, why);
-    }
-}
-
-fn put<const BYTES: usize>(field: &mut [c_char; BYTES], text: &CStr) {
-    for (place, byte) in field.iter_mut().zip(text.to_bytes()) {
-        *place = *byte as c_char;
     }
 }
 
@@ -60,9 +47,7 @@ pub unsafe extern "C-unwind" fn pg_dbre_write_vector_queries(database: Datum) {
     let database = database.value() as u32;
     // SAFETY: what the server's own workers do when they begin.
     unsafe {
-        pg_sys::pqsignal(pg_sys::SIGTERM as c_int, Some(on_terminate));
-        pg_sys::pqsignal(pg_sys::SIGHUP as c_int, Some(on_reload));
-        pg_sys::BackgroundWorkerUnblockSignals();
+        worker::handle_signals();
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database.into(), pg_sys::InvalidOid, 0);
         for (name, value) in [
             (c"default_transaction_read_only", c"off"),
@@ -92,7 +77,8 @@ fn work(queue: Queue, database: u32) {
     let mut locked: Option<Instant> = None;
     let mut expired: Option<Instant> = None;
     loop {
-        wait();
+        wait::once(TICK);
+        worker::reloaded();
         if queue.is_waited_for(database) {
             let expire = expired.is_none_or(|at| at.elapsed() > EXPIRE_EVERY);
             match store::write_waiting(queue, database, expire) {
@@ -121,45 +107,9 @@ fn fail(queue: Queue, database: u32, why: &str) {
     pgrx::ereport!(PgLogLevel::LOG, PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message);
 }
 
-/// For a tick; ends the process when it is told to.
-fn wait() {
-    // SAFETY: the latch is ours; a postmaster that is gone ends us.
-    unsafe {
-        let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-        pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, TICK_MS as _, pg_sys::PG_WAIT_EXTENSION);
-        pg_sys::ResetLatch(pg_sys::MyLatch);
-        pgrx::check_for_interrupts!();
-        if pg_sys::ConfigReloadPending != 0 {
-            pg_sys::ConfigReloadPending = 0;
-            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
-        }
-    }
-}
-
 /// SAFETY: called by the server when the process ends, with the database.
 unsafe extern "C-unwind" fn at_exit(_: c_int, database: Datum) {
     if let Some(queue) = Queue::attached().filter(|_| CLAIMED.get()) {
         queue.gone(database.value() as u32);
     }
-}
-
-mod direct {
-    use std::ffi::c_int;
-
-    unsafe extern "C-unwind" {
-        pub fn die(signal: c_int);
-        pub fn SignalHandlerForConfigReload(signal: c_int);
-    }
-}
-
-/// SAFETY: a signal handler.
-unsafe extern "C-unwind" fn on_terminate(signal: c_int) {
-    // SAFETY: the server's own handler.
-    unsafe { direct::die(signal) };
-}
-
-/// SAFETY: a signal handler.
-unsafe extern "C-unwind" fn on_reload(signal: c_int) {
-    // SAFETY: the server's own handler.
-    unsafe { direct::SignalHandlerForConfigReload(signal) };
 }
