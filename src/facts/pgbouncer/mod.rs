@@ -1,0 +1,92 @@
+//! What a PgBouncer says of itself on its console.
+
+pub mod layout;
+mod pools;
+mod servers;
+
+pub use pools::{CONSOLE, Load, Mode, Pool, PooledDatabase, PooledUser, databases, loads, pools, users};
+pub use servers::{ServerConnection, connections};
+
+use super::SessionUse;
+use layout::Shown;
+use std::collections::HashMap;
+
+#[derive(Debug, Default)]
+pub struct Pgbouncer {
+    /// `1.24.1`
+    pub version: String,
+    pub databases: Vec<PooledDatabase>,
+    pub users: Vec<PooledUser>,
+    pub pools: Vec<Pool>,
+    pub loads: Vec<Load>,
+    pub servers: Vec<ServerConnection>,
+    /// Clients that are connected, the console's among them.
+    pub clients: Option<u64>,
+    /// What this server shows of its clients, PgBouncer's or not.
+    pub session_use: SessionUse,
+    /// What could not be read, and why.
+    pub left_out: Vec<String>,
+    pub config: HashMap<String, String>,
+}
+
+/// The console has shown something that is not of this meaning in any version that is known.
+#[derive(Clone, Debug)]
+pub struct Unreadable(pub String);
+
+impl Pgbouncer {
+    pub fn set_config(&mut self, shown: &Shown) -> Result<(), Unreadable> {
+        let pairs = shown.lines(|line| Ok((line.name("key")?, line.text("value").unwrap_or_default().to_string())))?;
+        if !pairs.iter().any(|(key, _)| key == "pool_mode") {
+            return Err(Unreadable("SHOW CONFIG: no pool_mode".to_string()));
+        }
+        self.config = pairs.into_iter().collect();
+        Ok(())
+    }
+
+    pub fn set_lists(&mut self, shown: &Shown) -> Result<(), Unreadable> {
+        let lists = shown.lines(|line| Ok((line.name("list")?, line.count("items")?)))?;
+        self.clients = lists.into_iter().find(|(list, _)| list == "used_clients").map(|(_, items)| items);
+        Ok(())
+    }
+
+    /// None: not in this version.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.config.get(name).map(String::as_str)
+    }
+
+    /// None: not in this version.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.setting(name)?.trim().parse().ok()
+    }
+
+    /// Major and minor.
+    pub fn release(&self) -> (u32, u32) {
+        release(&self.version)
+    }
+
+    pub fn database(&self, name: &str) -> Option<&PooledDatabase> {
+        self.databases.iter().find(|database| database.name == name)
+    }
+
+    pub fn user(&self, name: &str) -> Option<&PooledUser> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    /// The database and the role that a pool's connections have on the server.
+    pub fn on_server<'a>(&'a self, pool: &'a Pool) -> (&'a str, &'a str) {
+        let database = self.database(&pool.database);
+        (
+            database.map_or(&pool.database, |database| &database.on_server),
+            database.and_then(|database| database.force_user.as_deref()).unwrap_or(&pool.user),
+        )
+    }
+
+    pub fn load(&self, database: &str) -> Option<&Load> {
+        self.loads.iter().find(|load| load.database == database)
+    }
+}
+
+pub fn release(version: &str) -> (u32, u32) {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
