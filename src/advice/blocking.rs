@@ -1,0 +1,176 @@
+//! What the findings and the view on blocked sessions have in common: parties with their sessions, in the words of an operator.
+
+use super::end_session::Ending;
+use super::lock_tree::{self, Node};
+use super::logged::excerpt;
+use crate::facts::activity::locks::{LockWait, Party, Who};
+use crate::facts::activity::{Activity, Prepared, Session, State};
+use crate::facts::rounded;
+use crate::finding::object;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+
+/// Locks of this moment, the tree of them, and whose they are.
+pub struct Blocking<'a> {
+    pub activity: &'a Activity,
+    pub nodes: &'a [Node],
+    sessions: HashMap<i32, &'a Session>,
+}
+
+/// So many of what a party holds are named.
+const HOLDS_NAMED: usize = 6;
+
+impl<'a> Blocking<'a> {
+    pub fn of(activity: &'a Activity) -> Blocking<'a> {
+        let sessions: HashMap<i32, &Session> = match activity.locks.parties.is_empty() {
+            true => HashMap::new(),
+            false => activity.sessions.iter().map(|session| (session.pid, session)).collect(),
+        };
+        let mut blocking = Blocking { activity, nodes: &[], sessions };
+        let locks = &activity.locks;
+        blocking.nodes = locks.tree.get_or_init(|| {
+            let ages: Vec<f64> = locks.parties.iter().map(|party| blocking.age(party)).collect();
+            lock_tree::tree(&locks.parties, &ages)
+        });
+        blocking
+    }
+
+    pub fn party(&self, node: &Node) -> &'a Party {
+        &self.activity.locks.parties[node.party]
+    }
+
+    pub fn session(&self, party: &Party) -> Option<&'a Session> {
+        match party.who {
+            Who::Process(pid) => self.sessions.get(&pid).copied(),
+            Who::Prepared(_) => None,
+        }
+    }
+
+    pub fn prepared(&self, party: &Party) -> Option<&'a Prepared> {
+        match party.who {
+            Who::Process(_) => None,
+            Who::Prepared(id) => self.activity.prepared.iter().find(|one| one.transaction_id.parse() == Ok(id)),
+        }
+    }
+
+    /// Seconds that its transaction has taken so far.
+    fn age(&self, party: &Party) -> f64 {
+        let of_session = self.session(party).and_then(|session| session.transaction_seconds);
+        of_session.or_else(|| self.prepared(party).map(|one| one.seconds)).unwrap_or(0.0)
+    }
+
+    /// The session that asks is itself in the tree.
+    pub fn is_caller(&self, party: &Party) -> bool {
+        party.who == Who::Process(self.activity.caller.pid)
+    }
+
+    pub fn database(&self, party: &Party) -> Option<&'a str> {
+        let of_session = self.session(party).and_then(|session| session.database.as_deref());
+        of_session.or_else(|| self.prepared(party).and_then(|one| one.database.as_deref()))
+    }
+
+    /// It is what the caller wants to know about.
+    pub fn concerns(&self, party: &Party) -> bool {
+        self.activity.only.is_none() || self.database(party) == self.activity.only.as_deref()
+    }
+
+    pub fn ending(&self, party: &Party) -> Result<Ending, String> {
+        if self.is_caller(party) {
+            return Err("it is the session that asks: COMMIT or ROLLBACK ends its transaction".to_string());
+        }
+        if let Some(prepared) = self.prepared(party) {
+            return Err(format!(
+                "it is prepared, and only its owner or a superuser may decide, in database {}: {}",
+                prepared.database.as_deref().unwrap_or_default(),
+                decisions(prepared)
+            ));
+        }
+        match self.session(party) {
+            Some(session) => Ending::of(session, &self.activity.caller),
+            None => Err(format!("{} has begun, or ended, since the sessions were read", name(party))),
+        }
+    }
+}
+
+/// What is known of a session, for evidence.
+pub fn of_session(session: &Session) -> Map<String, Value> {
+    object! {
+        "pid": session.pid,
+        "kind": session.kind,
+        "user": session.role,
+        "database": session.database,
+        "application": session.application,
+        "client_address": session.client_address,
+        "state": session.state.map(State::name),
+        "backend_start": session.backend_start,
+        "state_seconds": session.state_seconds.map(rounded),
+        "transaction_seconds": session.transaction_seconds.map(rounded),
+        "transaction_id": session.transaction_id,
+        "query": query(session).map(excerpt),
+    }
+}
+
+pub fn name(party: &Party) -> String {
+    match party.who {
+        Who::Process(pid) => format!("process {pid}"),
+        Who::Prepared(id) => format!("prepared transaction {id}"),
+    }
+}
+
+/// `commit prepared 'x'; or rollback prepared 'x';`
+pub fn decisions(prepared: &Prepared) -> String {
+    let gid = crate::db::quote_literal(&prepared.gid);
+    format!("commit prepared {gid}; or rollback prepared {gid};")
+}
+
+pub fn describe(session: &Session) -> String {
+    let pid = session.pid;
+    if !session.is_client() && !session.hidden {
+        return format!("{} {pid}", session.kind);
+    }
+    let of = |name: &Option<String>| name.clone().unwrap_or_else(|| "?".to_string());
+    let application = match session.application.as_str() {
+        "" => String::new(),
+        application => format!(", {}", excerpt(application)),
+    };
+    format!("process {pid} ({}@{}{application})", of(&session.role), of(&session.database))
+}
+
+/// Its statement, unless that is hidden from the caller.
+pub fn query(session: &Session) -> Option<&str> {
+    session.query.as_deref().filter(|_| !session.hidden)
+}
+
+/// `ACCESS EXCLUSIVE on relation public.orders`
+pub fn wanted(wait: &LockWait) -> String {
+    let on = wait.mode.map_or(String::new(), |mode| format!("{} on ", mode.sql()));
+    let row = wait.row.as_ref().map_or(String::new(), |row| format!(", for {}", row.name));
+    format!("{on}{}{row}", wait.target.name)
+}
+
+/// `ROW EXCLUSIVE on relation public.orders (waited for), …`
+pub fn holds(party: &Party) -> Option<String> {
+    let named = party.holds.iter().take(HOLDS_NAMED).map(|held| {
+        let waited_for = if held.waited_for { " (waited for)" } else { "" };
+        format!("{} on {}{waited_for}", held.mode.sql(), held.target.name)
+    });
+    let mut named: Vec<String> = named.collect();
+    if party.holds.len() > HOLDS_NAMED {
+        named.push("…".to_string());
+    }
+    (!named.is_empty()).then(|| named.join(", "))
+}
+
+/// For a cause.
+pub fn why_no_fix(ending: &Result<Ending, String>) -> String {
+    ending.as_ref().err().map_or(String::new(), |why| format!(" No fix_sql: {why}."))
+}
+
+/// True once nobody waits because of this party.
+pub fn verify_sql(party: &Party) -> String {
+    let root = match party.who {
+        Who::Process(pid) => format!("pid = {pid}"),
+        Who::Prepared(id) => format!("path = 'prepared {id}'"),
+    };
+    format!("select not exists (select from dbre.lock_tree where {root} and blocks_in_all > 0) as cured;")
+}

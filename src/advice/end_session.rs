@@ -1,0 +1,183 @@
+//! How to stop what a session does: by its process and its start, so that a later session with the same pid is never hit.
+
+use crate::facts::activity::{Caller, Session, State};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// The statement fails; the session stays.
+    Cancel,
+    /// The session ends.
+    Terminate,
+}
+
+pub struct Ending {
+    pub sql: String,
+    pub risk: String,
+    pub verify_sql: String,
+}
+
+impl Ending {
+    /// The mildest way that frees what the session holds. Err: why there is none, for a cause.
+    pub fn of(session: &Session, caller: &Caller) -> Result<Ending, String> {
+        if let Some(why) = refused(session, caller) {
+            return Err(why);
+        }
+        let hidden = || format!("when process {} began is hidden from the caller", session.pid);
+        let way = way(session);
+        let sql = match way {
+            Way::Cancel => cancel(session),
+            Way::Terminate => terminate(session),
+        };
+        Ok(Ending {
+            sql: sql.ok_or_else(hidden)?,
+            risk: risk(session, way),
+            verify_sql: verify_sql(session, way).ok_or_else(hidden)?,
+        })
+    }
+}
+
+/// A transaction of earlier statements goes on to the next while a fix is pasted, and a cancelled statement after a SAVEPOINT leaves
+/// it its locks: it has to be ended. What waits in its statement is cancelled in any case, for that is what others wait for. Where
+/// the server waits for its client, only the end of the session is heeded.
+fn way(session: &Session) -> Way {
+    let client = session.wait.as_ref().is_some_and(|wait| wait.kind == "Client");
+    match session.state {
+        Some(State::Active | State::Fastpath) if !client && (session.waits_for_lock() || is_single(session)) => {
+            Way::Cancel
+        }
+        None if !session.is_client() => Way::Cancel,
+        _ if session.kind == "autovacuum worker" => Way::Cancel,
+        _ => Way::Terminate,
+    }
+}
+
+/// Its statement is the first of its transaction; drivers that prepare it send it in parts.
+fn is_single(session: &Session) -> bool {
+    let (transaction, statement) = (session.transaction_seconds.unwrap_or(0.0), session.query_seconds.unwrap_or(0.0));
+    transaction - statement < 1.0
+}
+
+fn refused(session: &Session, caller: &Caller) -> Option<String> {
+    let pid = session.pid;
+    if session.hidden {
+        return Some(format!(
+            "what process {pid} is, and since when, is hidden from the caller (pg_read_all_stats shows it)"
+        ));
+    }
+    let kind = session.kind.as_str();
+    match kind {
+        "client backend" | "autovacuum worker" => {}
+        "parallel worker" => {
+            let leader = session.leader.map_or("its leader".to_string(), |leader| format!("its leader, {leader}"));
+            return Some(format!("process {pid} is a parallel worker: what ends is {leader}"));
+        }
+        "logical replication apply worker"
+        | "logical replication parallel worker"
+        | "logical replication tablesync worker" => {
+            return Some(format!(
+                "process {pid} is a {kind}, and is started again when it ends: alter subscription … disable stops it"
+            ));
+        }
+        "startup" => {
+            return Some(format!(
+                "process {pid} replays WAL: the transaction that it waits or holds for is the primary's"
+            ));
+        }
+        _ => return Some(format!("process {pid} is a {kind}, a part of the server or of replication")),
+    }
+    if session.wait.as_ref().is_some_and(|wait| wait.event == "SyncRep") {
+        return Some(format!(
+            "process {pid} has committed and waits for a synchronous standby: ended now, the commit stands here, and the standby \
+             may lack it"
+        ));
+    }
+    (!caller.may_signal(session)).then(|| match &session.role {
+        Some(role) => format!("the caller may not end sessions of {role}: that takes a member of {role} or of pg_signal_backend, and for a superuser's a superuser"),
+        None => format!("the caller may not end process {pid}: that takes a superuser"),
+    })
+}
+
+/// Cancels the statement that runs, and no later one of the same session.
+pub fn cancel(session: &Session) -> Option<String> {
+    Some(format!("select pg_catalog.pg_cancel_backend(pid) {};", statement(session)?))
+}
+
+/// Ends the session while it is in this transaction, or as idle as it was: a pool may have given it to somebody else since.
+pub fn terminate(session: &Session) -> Option<String> {
+    Some(format!("select pg_catalog.pg_terminate_backend(pid, 5000) {};", as_it_was(session)?))
+}
+
+/// True once it is done.
+fn verify_sql(session: &Session, way: Way) -> Option<String> {
+    let remains = match way {
+        Way::Cancel if session.is_client() => format!("{} and state = 'active'", statement(session)?),
+        Way::Cancel => statement(session)?,
+        Way::Terminate => as_it_was(session)?,
+    };
+    Some(format!("select not exists (select {remains}) as ended;"))
+}
+
+fn process(session: &Session) -> Option<String> {
+    let start = session.backend_start.as_ref()?;
+    Some(format!("from pg_catalog.pg_stat_get_activity({}) where backend_start = '{start}'", session.pid))
+}
+
+fn statement(session: &Session) -> Option<String> {
+    let of_process = process(session)?;
+    Some(match &session.query_start {
+        Some(start) => format!("{of_process} and query_start = '{start}'"),
+        None => of_process,
+    })
+}
+
+fn as_it_was(session: &Session) -> Option<String> {
+    let of_process = process(session)?;
+    Some(match (&session.transaction_start, &session.state_change) {
+        (Some(start), _) => format!("{of_process} and xact_start = '{start}'"),
+        (None, Some(change)) => format!("{of_process} and state_change = '{change}'"),
+        (None, None) => of_process,
+    })
+}
+
+/// What is lost, and what else may happen.
+fn risk(session: &Session, way: Way) -> String {
+    if session.kind == "autovacuum worker" {
+        return "The work on this table is lost and begins anew when autovacuum comes to it again; nothing else is."
+            .to_string();
+    }
+    let lost = rolls_back(session);
+    match way {
+        Way::Cancel => {
+            let savepoints = terminate(session).map_or(String::new(), |sql| {
+                format!(" Locks taken before a SAVEPOINT stay; if it is so, end the session: {sql}")
+            });
+            format!("{lost} The client gets SQLSTATE 57014.{savepoints}")
+        }
+        Way::Terminate => {
+            format!(
+                "{lost} The client loses its connection (SQLSTATE 57P01), and with it what the session has: temporary tables, prepared statements, session-level advisory locks."
+            )
+        }
+    }
+}
+
+/// What an end undoes, in a sentence.
+pub fn rolls_back(session: &Session) -> String {
+    let seconds = session.transaction_seconds.map(|seconds| format!(" of {}", duration(seconds)));
+    match (seconds, &session.transaction_id) {
+        (None, _) => "There is no transaction to roll back.".to_string(),
+        (Some(of), None) => format!("A transaction{of} is rolled back, which has written nothing (no transaction id)."),
+        (Some(of), Some(id)) => format!("Transaction {id}{of} is rolled back with all that it has written."),
+    }
+}
+
+/// `0.4 s`, `75 s`, `12 min`, `3.5 h`, `2.1 days`
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        ..10.0 => format!("{seconds:.1} s"),
+        ..120.0 => format!("{seconds:.0} s"),
+        ..7200.0 => format!("{:.0} min", seconds / 60.0),
+        ..172_800.0 => format!("{:.1} h", seconds / 3600.0),
+        _ => format!("{:.1} days", seconds / 86_400.0),
+    }
+}

@@ -1,0 +1,174 @@
+//! Who keeps dead rows from being removed: whoever began longest ago of those that may still need them.
+
+use crate::facts::activity::{Activity, Prepared, ReplicationSlot, Session};
+
+#[derive(Clone, Copy, Debug)]
+pub enum Holder<'a> {
+    Session(&'a Session),
+    /// What a standby asks for by hot_standby_feedback, without a slot.
+    Standby(&'a Session),
+    Prepared(&'a Prepared),
+    Slot(&'a ReplicationSlot),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Hold<'a> {
+    pub holder: Holder<'a>,
+    /// In transactions.
+    pub age: u64,
+    pub seconds: Option<f64>,
+    /// None: in all databases.
+    pub database: Option<u32>,
+    /// Dead rows of other tables may go.
+    pub catalogs_only: bool,
+}
+
+impl Hold<'_> {
+    fn concerns(&self, database: Option<u32>) -> bool {
+        self.database.is_none() || self.database == database
+    }
+
+    /// It keeps rows that the other keeps too.
+    pub fn reaches(&self, other: &Hold) -> bool {
+        self.database.is_none() || other.database.is_none() || self.database == other.database
+    }
+
+    /// `session 4711`, `prepared transaction 'x'`
+    pub fn name(&self) -> String {
+        match self.holder {
+            Holder::Session(session) => format!("session {}", session.pid),
+            Holder::Standby(session) => format!("standby {}", session.application),
+            Holder::Prepared(prepared) => format!("prepared transaction {}", prepared.gid),
+            Holder::Slot(slot) => format!("replication slot {}", slot.name),
+        }
+    }
+}
+
+/// Oldest first.
+pub fn holds(activity: &Activity) -> Vec<Hold<'_>> {
+    let sessions = activity.sessions.iter().filter_map(|session| of_session(activity, session));
+    let prepared = activity.prepared.iter().map(|prepared| Hold {
+        holder: Holder::Prepared(prepared),
+        age: age(prepared.transaction_id_age),
+        seconds: Some(prepared.seconds),
+        database: Some(prepared.database_oid),
+        catalogs_only: false,
+    });
+    let mut holds: Vec<Hold> =
+        sessions.chain(prepared).chain(activity.replication_slots.iter().filter_map(of_slot)).collect();
+    holds.sort_by_key(|hold| std::cmp::Reverse(hold.age));
+    holds
+}
+
+/// Those that are the oldest of some database, in which dead rows wait for them alone; each with the one that comes after it.
+pub fn limiting<'a>(holds: &'a [Hold<'a>]) -> Vec<(&'a Hold<'a>, Option<&'a Hold<'a>>)> {
+    let mut databases: Vec<Option<u32>> = holds.iter().map(|hold| hold.database).collect();
+    databases.sort_unstable();
+    databases.dedup();
+    let oldest = |database| holds.iter().position(|hold| hold.concerns(database) && !hold.catalogs_only);
+    let mut places: Vec<usize> = databases.into_iter().filter_map(oldest).collect();
+    // Of the catalogs, where nothing else is as old.
+    let of_catalogs = holds.iter().position(|hold| hold.catalogs_only);
+    let of_all = oldest(None).unwrap_or(holds.len());
+    places.extend(of_catalogs.filter(|place| *place < of_all));
+    places.sort_unstable();
+    places.dedup();
+    let after = |place: usize| {
+        let hold: &Hold = &holds[place];
+        holds[place + 1..].iter().find(|next| hold.reaches(next))
+    };
+    places.into_iter().map(|place| (&holds[place], after(place))).collect()
+}
+
+fn of_session<'a>(activity: &Activity, session: &'a Session) -> Option<Hold<'a>> {
+    let held = session.snapshot_age.max(session.transaction_id_age)?;
+    // A parallel worker has its leader's snapshot; VACUUM's own keeps no row.
+    let vacuums = activity.progress_of(session).is_some_and(|progress| progress.command == "VACUUM");
+    if session.leader.is_some_and(|leader| leader != session.pid) || vacuums {
+        return None;
+    }
+    let standby = session.kind == "walsender" && session.database_oid.is_none();
+    Some(Hold {
+        holder: if standby { Holder::Standby(session) } else { Holder::Session(session) },
+        age: age(held),
+        seconds: session.transaction_seconds,
+        database: session.database_oid,
+        catalogs_only: false,
+    })
+}
+
+fn of_slot(slot: &ReplicationSlot) -> Option<Hold<'_>> {
+    let held = slot.xmin_age.or(slot.catalog_xmin_age)?;
+    Some(Hold {
+        holder: Holder::Slot(slot),
+        age: age(held),
+        seconds: slot.inactive_seconds,
+        database: None,
+        catalogs_only: slot.xmin_age.is_none(),
+    })
+}
+
+fn age(age: i64) -> u64 {
+    age.max(0) as u64
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    fn session(pid: i32, database: u32, snapshot_age: i64) -> Session {
+        let kind = "client backend".to_string();
+        Session { pid, kind, database_oid: Some(database), snapshot_age: Some(snapshot_age), ..Session::default() }
+    }
+
+    fn slot(name: &str, xmin_age: Option<i64>, catalog_xmin_age: Option<i64>) -> ReplicationSlot {
+        ReplicationSlot { name: name.to_string(), xmin_age, catalog_xmin_age, ..ReplicationSlot::default() }
+    }
+
+    fn names(activity: &Activity) -> Vec<(String, Option<String>)> {
+        let holds = holds(activity);
+        limiting(&holds).into_iter().map(|(hold, after)| (hold.name(), after.map(Hold::name))).collect()
+    }
+
+    #[test]
+    fn each_database_has_its_oldest() {
+        let sessions = vec![session(1, 5, 100), session(2, 5, 300), session(3, 6, 200)];
+        let activity = Activity { sessions, ..Activity::default() };
+        let expected = [("session 2", Some("session 1")), ("session 3", None)];
+        assert_eq!(names(&activity), expected.map(|(name, after)| (name.to_string(), after.map(str::to_string))));
+    }
+
+    #[test]
+    fn a_slot_limits_all_databases() {
+        let activity = Activity {
+            sessions: vec![session(1, 5, 100), session(2, 6, 50)],
+            replication_slots: vec![slot("standby", Some(400), Some(400)), slot("young", Some(10), None)],
+            ..Activity::default()
+        };
+        assert_eq!(names(&activity), [("replication slot standby".to_string(), Some("session 1".to_string()))]);
+    }
+
+    #[test]
+    fn a_slot_of_the_catalogs_limits_only_where_it_is_oldest() {
+        let slots = |age| vec![slot("logical", None, Some(age))];
+        let sessions = || vec![session(1, 5, 100)];
+        let older = Activity { sessions: sessions(), replication_slots: slots(200), ..Activity::default() };
+        assert_eq!(names(&older).len(), 2);
+        let with_standby = Activity {
+            replication_slots: vec![slot("s", Some(300), None), slot("l", None, Some(200))],
+            ..Activity::default()
+        };
+        assert_eq!(names(&with_standby), [("replication slot s".to_string(), Some("replication slot l".to_string()))]);
+    }
+
+    #[test]
+    fn workers_and_vacuum_hold_nothing_of_their_own() {
+        let mut worker = session(7, 5, 900);
+        worker.leader = Some(1);
+        let vacuum = session(8, 5, 900);
+        let progress = crate::facts::activity::Progress { pid: 8, command: "VACUUM".to_string(), ..Default::default() };
+        let sessions = vec![session(1, 5, 900), worker, vacuum];
+        let activity = Activity { sessions, progress: vec![progress], ..Activity::default() };
+        assert_eq!(names(&activity), [("session 1".to_string(), None)]);
+    }
+}

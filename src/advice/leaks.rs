@@ -1,0 +1,232 @@
+//! Sessions that a client has left in a transaction: gathered by what ran last in them, which is where the code lost them.
+
+use super::end_session::duration;
+use super::end_sessions::{of_unchanged, verify_transactions};
+use super::logged::excerpt;
+use super::pools::{label, longest};
+use crate::facts::activity::locks::Who;
+use crate::facts::activity::{Activity, Session, State};
+use crate::facts::normalized::normalized;
+use crate::finding::{Finding, Severity, change, fingerprint, object};
+use crate::measure::bursts::tags;
+use crate::rule::Options;
+use crate::units::Count;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashSet};
+
+/// Sessions that evidence names.
+const SHOWN: usize = 50;
+
+/// What kind of leak, in words.
+pub struct Words {
+    /// `idle in a transaction`
+    pub state: &'static str,
+    pub why: &'static str,
+    pub app_fix: &'static str,
+}
+
+pub struct Leak<'a> {
+    pub sessions: Vec<&'a Session>,
+    /// Others that wait because of locks which these hold.
+    pub blocked: u64,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key<'a> {
+    database: Option<u32>,
+    role: Option<u32>,
+    application: &'a str,
+    statement: String,
+}
+
+/// Of clients whose application is not one of `except_applications`, in this state for `min_seconds`.
+pub fn leaks<'a>(activity: &'a Activity, state: State, options: &Options) -> Vec<Leak<'a>> {
+    let (min_seconds, except) = (options.number("min_seconds"), options.pattern("except_applications"));
+    let mut leaks: BTreeMap<Key, Leak> = BTreeMap::new();
+    let left = activity.clients().filter(|session| {
+        session.state == Some(state)
+            && session.state_seconds.is_some_and(|seconds| seconds >= min_seconds)
+            && !except.is_match(&session.application)
+    });
+    for session in left {
+        let leak = leaks
+            .entry(Key {
+                database: session.database_oid,
+                role: session.role_oid,
+                application: &session.application,
+                statement: statement(session),
+            })
+            .or_insert_with(|| Leak { sessions: Vec::new(), blocked: 0 });
+        leak.sessions.push(session);
+    }
+    let mut leaks: Vec<Leak> = leaks.into_values().collect();
+    for leak in &mut leaks {
+        leak.sessions
+            .sort_by(|a, b| b.state_seconds.unwrap_or_default().total_cmp(&a.state_seconds.unwrap_or_default()));
+    }
+    if !leaks.is_empty() && !activity.locks.parties.is_empty() {
+        let waiters = activity.locks.waiters();
+        leaks.iter_mut().for_each(|leak| leak.blocked = blocked(&leak.sessions, activity, &waiters));
+    }
+    leaks
+}
+
+/// What ran last, without constants and comments. Texts that begin alike are told apart by a hash.
+fn statement(session: &Session) -> String {
+    let text = normalized(session.query.as_deref().unwrap_or_default());
+    let shown = excerpt(&text);
+    match shown.strip_suffix('…') {
+        _ if shown.is_empty() => "nothing yet".to_string(),
+        Some(_) => format!("{shown} [{}]", &fingerprint("statement", &text)[..8]),
+        None => shown,
+    }
+}
+
+/// How many wait because of these: for what they hold, or for one that does.
+fn blocked(sessions: &[&Session], activity: &Activity, waiters: &[Vec<usize>]) -> u64 {
+    let ours: HashSet<Who> = sessions.iter().map(|session| Who::Process(session.pid)).collect();
+    let mut reached: Vec<bool> = activity.locks.parties.iter().map(|party| ours.contains(&party.who)).collect();
+    let mut next: Vec<usize> = (0..reached.len()).filter(|place| reached[*place]).collect();
+    let mut blocked = 0;
+    while let Some(place) = next.pop() {
+        for waiter in &waiters[place] {
+            if !reached[*waiter] {
+                reached[*waiter] = true;
+                next.push(*waiter);
+                blocked += 1;
+            }
+        }
+    }
+    blocked
+}
+
+pub fn finding(leak: &Leak, activity: &Activity, severity: Severity, words: &Words) -> Finding {
+    let sessions = &leak.sessions;
+    let first = sessions[0];
+    let count = sessions.len() as u64;
+    let last = statement(first);
+    let oldest = longest(sessions.iter().copied(), |session| session.state_seconds).unwrap_or_default();
+    let written = sessions.iter().filter(|session| session.transaction_id.is_some()).count() as u64;
+    let snapshots = sessions.iter().filter_map(|session| session.snapshot_age).max();
+    let who = label(first);
+    let endings = of_unchanged(sessions, &activity.caller);
+    let tags = tags(first.query.as_deref().unwrap_or_default().as_bytes());
+    let place = match tags.is_empty() {
+        true => String::new(),
+        false => format!(" Its comment names the place: {}.", Value::Object(tags.clone())),
+    };
+    let mut cause = vec![
+        format!("The last statement{} was: {last}.{place}", if count == 1 { "" } else { " of each" }),
+        words.why.to_string(),
+        match written {
+            0 if count == 1 => "It has not written anything.".to_string(),
+            0 => "None of them has written anything.".to_string(),
+            1 if count == 1 => "It has written, or locked rows, which others cannot change until it ends.".to_string(),
+            written => format!(
+                "{} of them have written, or locked rows, which others cannot change until they end.",
+                Count(written)
+            ),
+        },
+    ];
+    if leak.blocked > 0 {
+        let others = match leak.blocked {
+            1 => "1 other session waits".to_string(),
+            many => format!("{} other sessions wait", Count(many)),
+        };
+        cause.push(format!("{others} because of {} locks.", if count == 1 { "its" } else { "their" }));
+    }
+    if let Some(age) = snapshots.filter(|age| *age > 0) {
+        cause.push(format!(
+            "The oldest snapshot is {} behind: VACUUM removes no rows that are newer.",
+            Count(age as u64).of("transaction")
+        ));
+    }
+    cause.extend(endings.refused.as_ref().map(|refused| format!("{refused}.")));
+    Finding {
+        severity,
+        object: format!("{who}, after {last}"),
+        weight: count,
+        summary: format!(
+            "{} of {who} {} been {} for {}{}, after {last}",
+            Count(count).of("session"),
+            if count == 1 { "has" } else { "have" },
+            words.state,
+            if count == 1 { "" } else { "up to " },
+            duration(oldest)
+        ),
+        cause: cause.join(" "),
+        evidence: object! {
+            "sessions": count,
+            "oldest_seconds": oldest,
+            "shortest_seconds": sessions.iter().filter_map(|s| s.state_seconds).min_by(f64::total_cmp),
+            "with_transaction_id": written,
+            "oldest_snapshot_age_transactions": snapshots,
+            "sessions_blocked": leak.blocked,
+            "slots_share": (count as f64 / activity.slots.ordinary().max(1) as f64 * 1000.0).round() / 1000.0,
+            "database": first.database,
+            "user": first.role,
+            "application_name": first.application,
+            "last_query": first.query,
+            "query_id": first.query_id,
+            "tags": tags,
+            "longest": sessions.iter().take(SHOWN).map(|session| json!({
+                "pid": session.pid,
+                "client_address": session.client_address,
+                "idle_seconds": session.state_seconds,
+                "transaction_seconds": session.transaction_seconds,
+                "transaction_id": session.transaction_id,
+            })).collect::<Vec<_>>(),
+        },
+        impact: object! { "sessions": change((count, "measured"), (count - endings.count, "estimated")) },
+        risk: match endings.sql {
+            None => "None: nothing is changed.".to_string(),
+            Some(_) => risk(endings.count, written),
+        },
+        fix_sql: endings.sql,
+        verify_sql: verify_transactions(sessions),
+        app_fix: Some(app_fix(first, activity, words)),
+        ..Finding::that_changes_nothing()
+    }
+}
+
+fn app_fix(session: &Session, activity: &Activity, words: &Words) -> String {
+    if session.application == "psql" {
+        return "A person's session (psql): ask who it is; \\set AUTOCOMMIT on, and COMMIT when done.".to_string();
+    }
+    let role = session.role_oid.and_then(|oid| activity.slots.role(oid));
+    let second = match role {
+        Some(role) if role.superuser => {
+            "Then give the application a role of its own, no superuser, with an idle_in_transaction_session_timeout."
+                .to_string()
+        }
+        Some(role) => format!(
+            "Then, so that the server ends the next ones by itself: alter role {} set idle_in_transaction_session_timeout = '60s'; \
+             (longer than the longest pause that is meant).",
+            crate::db::quote_identifier(&role.name)
+        ),
+        None => "Then set idle_in_transaction_session_timeout for its role.".to_string(),
+    };
+    format!("{} {second}", words.app_fix)
+}
+
+fn risk(count: u64, written: u64) -> String {
+    let rolled_back = match (count, written) {
+        (1, 0) => {
+            "Its transaction is rolled back, which has written nothing. Its client loses the connection".to_string()
+        }
+        (1, _) => {
+            "Its transaction is rolled back with all that it has written. Its client loses the connection".to_string()
+        }
+        (_, 0) => "Their transactions are rolled back; none has written anything. Their clients lose the connections"
+            .to_string(),
+        (_, written) => format!(
+            "Their transactions are rolled back, with all that {} of them {} written. Their clients lose the connections",
+            Count(written),
+            if written == 1 { "has" } else { "have" }
+        ),
+    };
+    format!(
+        "{rolled_back} (SQLSTATE 57P01), and what they would have done next fails and must be done again. A session that has gone on \
+         since is left alone."
+    )
+}

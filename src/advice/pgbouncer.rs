@@ -1,0 +1,262 @@
+//! Why clients of a PgBouncer's pool wait: what keeps its server connections, or keeps it from opening more.
+
+use crate::advice::end_session::duration;
+use crate::advice::session_features::{SessionFeature, Used, used};
+use crate::facts::activity::{Activity, Session, State};
+use crate::facts::pgbouncer::{Mode, Pgbouncer, Pool};
+use crate::units::Count;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// PAUSE, or DISABLE.
+    Paused,
+    /// As many connections as pool_size allows.
+    PoolFull,
+    /// max_db_connections, or max_connections of the database's line.
+    DatabaseFull,
+    /// max_user_connections
+    UserFull,
+    /// It may open more, and does not.
+    NotOpened,
+}
+
+impl Root {
+    pub fn of(pool: &Pool, pgbouncer: &Pgbouncer) -> Root {
+        let database = pgbouncer.database(&pool.database);
+        let user = pgbouncer.user(&pool.user);
+        let full = |limit: u64, connections: u64| limit > 0 && connections >= limit;
+        if database.is_some_and(|database| database.paused || database.disabled) {
+            Root::Paused
+        } else if pool.is_full() {
+            Root::PoolFull
+        } else if database.is_some_and(|database| full(database.max_connections, database.connections)) {
+            Root::DatabaseFull
+        } else if user.is_some_and(|user| full(user.max_connections, user.connections)) {
+            Root::UserFull
+        } else {
+            Root::NotOpened
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Root::Paused => "paused",
+            Root::PoolFull => "pool_full",
+            Root::DatabaseFull => "database_limit",
+            Root::UserFull => "user_limit",
+            Root::NotOpened => "server_connections_not_opened",
+        }
+    }
+}
+
+/// What the sessions that a pool's clients hold are at.
+pub struct Held<'a> {
+    /// Idle in a transaction, the longest first.
+    pub left_open: Vec<&'a Session>,
+    pub waiting_for_locks: usize,
+    pub active: Vec<&'a Session>,
+    /// The client keeps it, and runs nothing.
+    pub idle: Vec<&'a Session>,
+    pub all: usize,
+}
+
+impl<'a> Held<'a> {
+    pub fn of(pool: &Pool, pgbouncer: &Pgbouncer, activity: &'a Activity) -> Held<'a> {
+        let sessions = pgbouncer.held_sessions_of(pool, &activity.sessions);
+        let seconds = |session: &Session| session.state_seconds.unwrap_or_default();
+        let of = |takes: &dyn Fn(&Session) -> bool| {
+            let mut found: Vec<&Session> = sessions.iter().copied().filter(|session| takes(session)).collect();
+            found.sort_by(|a, b| seconds(b).total_cmp(&seconds(a)));
+            found
+        };
+        Held {
+            left_open: of(&|session| session.in_transaction_and_idle()),
+            waiting_for_locks: sessions.iter().filter(|session| session.waits_for_lock()).count(),
+            active: of(&|session| session.state == Some(State::Active) && !session.waits_for_lock()),
+            idle: of(&|session| session.state == Some(State::Idle)),
+            all: sessions.len(),
+        }
+    }
+
+    /// `2 are idle in a transaction (the longest for 75 s), 1 waits for a lock`
+    pub fn told(&self) -> Option<String> {
+        let longest = |sessions: &[&Session], what: &str| {
+            let seconds = sessions.first().and_then(|session| session.state_seconds);
+            let seconds = seconds.map(|seconds| format!(" ({} {})", what, duration(seconds))).unwrap_or_default();
+            (!sessions.is_empty()).then_some(seconds)
+        };
+        let parts: Vec<String> = [
+            longest(&self.left_open, "the longest for")
+                .map(|longest| format!("{} idle in a transaction{longest}", are(self.left_open.len()))),
+            (self.waiting_for_locks > 0).then(|| match self.waiting_for_locks {
+                1 => "1 waits for a lock".to_string(),
+                many => format!("{many} wait for locks"),
+            }),
+            longest(&self.active, "the longest for").map(|longest| match self.active.len() {
+                1 => format!("1 runs a statement{longest}"),
+                many => format!("{many} run statements{longest}"),
+            }),
+            longest(&self.idle, "the longest for")
+                .map(|longest| format!("{} idle, kept by a client that sends nothing{longest}", are(self.idle.len()))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+fn are(count: usize) -> String {
+    if count == 1 { "1 is".to_string() } else { format!("{count} are") }
+}
+
+/// In words, from what PgBouncer and the server show.
+pub fn cause(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer, activity: &Activity) -> String {
+    let database = pgbouncer.database(&pool.database);
+    let kept = held.told().map(|told| format!(" Of the sessions that its clients hold {told}."));
+    match root {
+        Root::Paused => format!("Database {} is paused or disabled on PgBouncer's console.", pool.database),
+        Root::PoolFull => {
+            let what = match pool.mode {
+                Mode::Session => "in session mode each connected client keeps one until it disconnects",
+                Mode::Transaction => "each is kept until its client's transaction ends",
+                Mode::Statement => "each is kept until its statement ends",
+            };
+            format!(
+                "The pool is full: {} of pool_size {}, and {what}.{}",
+                Count(pool.servers()).of("server connection"),
+                pool.limit(),
+                kept.unwrap_or_default()
+            )
+        }
+        Root::DatabaseFull => format!(
+            "Database {} has all the server connections that max_db_connections allows it ({}), though the pool's own size is not \
+             reached.{}",
+            pool.database,
+            database.map_or(0, |database| database.max_connections),
+            kept.unwrap_or_default()
+        ),
+        Root::UserFull => format!(
+            "User {} has all the server connections that max_user_connections allows, though the pool's own size is not reached.{}",
+            pool.user,
+            kept.unwrap_or_default()
+        ),
+        Root::NotOpened => {
+            format!(
+                "The pool has {} of {} and may open more, but no connection to the server comes about: PgBouncer's log says why \
+                 (server login failed, too many connections, no answer).{}",
+                Count(pool.servers()).of("server connection"),
+                pool.limit(),
+                obstacle(pool, pgbouncer, activity).map(|why| format!(" {why}")).unwrap_or_default()
+            )
+        }
+    }
+}
+
+/// What on this server keeps a pool of it from growing, if that can be seen.
+fn obstacle(pool: &Pool, pgbouncer: &Pgbouncer, activity: &Activity) -> Option<String> {
+    pgbouncer.pools_here(&activity.sessions).find(|here| here.name() == pool.name())?;
+    let (database, role) = pgbouncer.on_server(pool);
+    let count = |takes: &dyn Fn(&&Session) -> bool| {
+        activity.sessions.iter().filter(|s| s.takes_slot()).filter(takes).count() as u64
+    };
+    let limit_of_role =
+        activity.slots.roles.iter().flatten().find(|limited| limited.name == role).and_then(|role| role.limit);
+    let limit_of_database = activity
+        .slots
+        .databases
+        .iter()
+        .flatten()
+        .find(|limited| limited.name == database)
+        .and_then(|database| database.limit);
+    let of_role = count(&|session| session.role.as_deref() == Some(role));
+    let of_database = count(&|session| session.database.as_deref() == Some(database));
+    let (slots, taken) = (activity.slots.ordinary(), activity.slots_taken());
+    if let Some(limit) = limit_of_role.filter(|limit| of_role >= *limit) {
+        Some(format!("CONNECTION LIMIT {limit} of role {role} on this server is reached."))
+    } else if let Some(limit) = limit_of_database.filter(|limit| of_database >= *limit) {
+        Some(format!("CONNECTION LIMIT {limit} of database {database} on this server is reached."))
+    } else if taken >= slots {
+        Some(format!("All {slots} slots of this server for ordinary users are taken."))
+    } else {
+        Some(format!(
+            "Of this server's {slots} slots for ordinary users {taken} are taken: it is not for lack of these."
+        ))
+    }
+}
+
+/// What the application and PgBouncer's settings can do about it.
+pub fn app_fix(pool: &Pool, root: Root, held: &Held) -> String {
+    let open = "SQLAlchemy: with engine.begin() as connection: … around each unit of work, nothing outside the database waited for inside it";
+    match root {
+        Root::Paused => format!("On the console: RESUME {0}; ENABLE {0};", identifier(&pool.database)),
+        Root::PoolFull if !held.left_open.is_empty() => {
+            format!("{open}. A backstop in pgbouncer.ini: idle_transaction_timeout = 30.")
+        }
+        Root::PoolFull if pool.mode == Mode::Session && !held.idle.is_empty() => format!(
+            "pgbouncer.ini: pool_mode = transaction for {} (what would break: pgbouncer_features_break), or smaller pools with \
+             pool_recycle in the applications: in session mode PgBouncer saves no connection that they keep open.",
+            pool.database
+        ),
+        Root::PoolFull => format!(
+            "Shorten what holds the connections first. Only if the server has cores and slots to spare: pool_size of {} in pgbouncer.ini, \
+             then RELOAD on the console; dbre.pool_sizing() says how much.",
+            pool.database
+        ),
+        Root::DatabaseFull | Root::UserFull => {
+            "Raise max_db_connections or max_user_connections in pgbouncer.ini, then RELOAD, or lower pool_size of the pools that share the \
+             limit so that none starves another."
+                .to_string()
+        }
+        Root::NotOpened => "Read PgBouncer's log; then RECONNECT on the console, once the server takes connections.".to_string(),
+    }
+}
+
+/// As PgBouncer's console reads names.
+fn identifier(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// What transaction mode breaks, or would break, of what a pool's clients use.
+pub struct Breaks {
+    /// Its sessions show it now.
+    pub now: Vec<Used>,
+    /// Its role has run it in its database, through PgBouncer or not.
+    pub recorded: Vec<Used>,
+}
+
+impl Breaks {
+    pub fn of(pool: &Pool, pgbouncer: &Pgbouncer, activity: &Activity) -> Breaks {
+        let sessions = pgbouncer.sessions_of(pool, &activity.sessions);
+        let texts = sessions.iter().filter_map(|session| session.query.as_deref()).map(|text| (text, 1));
+        let mut now = used(texts);
+        // No transaction: such a lock is the session's.
+        let keeps = |session: &&Session| {
+            session.state == Some(State::Idle) && pgbouncer.session_use.advisory_locks.contains(&session.pid)
+        };
+        let seen = now.iter().any(|used| used.feature == SessionFeature::AdvisoryLock);
+        if let Some(keeper) = sessions.iter().copied().find(keeps).filter(|_| !seen) {
+            now.push(Used {
+                feature: SessionFeature::AdvisoryLock,
+                statements: 1,
+                calls: 1,
+                example: format!("idle session {} holds an advisory lock", keeper.pid),
+            });
+        }
+        let (database, role) = pgbouncer.on_server(pool);
+        let statements = pgbouncer.session_use.statements.iter().flatten();
+        let of_role = statements.filter(|statement| statement.database == database && statement.role == role);
+        Breaks { now, recorded: used(of_role.map(|statement| (statement.text.as_str(), statement.calls))) }
+    }
+
+    /// Each once.
+    pub fn features(&self) -> Vec<SessionFeature> {
+        let all = self.now.iter().chain(&self.recorded);
+        SessionFeature::ALL.into_iter().filter(|feature| all.clone().any(|used| used.feature == *feature)).collect()
+    }
+
+    pub fn names(&self) -> String {
+        self.features().into_iter().map(SessionFeature::name).collect::<Vec<_>>().join(", ")
+    }
+}

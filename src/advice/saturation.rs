@@ -1,0 +1,155 @@
+//! A limit of connections that is nearly or all taken: who takes them, and which sessions can be done without.
+
+use super::end_sessions::{Endings, of_unchanged};
+use super::pools::{self, Pool, largest};
+use crate::facts::Facts;
+use crate::facts::activity::{Activity, Session, State};
+use crate::finding::{Finding, Severity, change, object};
+use crate::rule::{OptionSpec, Options};
+use crate::units::Count;
+
+/// Pools that a cause and evidence name.
+const NAMED: usize = 3;
+const SHOWN: usize = 20;
+/// So much further down than the share that is too much, lest it be reached again at once.
+const ROOM: f64 = 0.1;
+
+/// A smaller limit of a role or a database is meant to be taken: one session at a time, or none.
+pub const SMALLEST: u64 = 5;
+
+pub const OPTIONS: &[OptionSpec] = &[
+    OptionSpec::number("high_share", (0.8, "of the limit"), (0.01, 1.0), "More than this is a finding."),
+    OptionSpec::number("critical_share", (0.95, "of the limit"), (0.01, 1.0), "More than this is critical."),
+    OptionSpec::number(
+        "min_idle_seconds",
+        (10.0, "seconds"),
+        (0.0, 1e9),
+        "Sessions that have been idle for less are in use: the fix does not end them.",
+    ),
+];
+
+pub struct Limit<'a> {
+    pub object: String,
+    /// `connections of role web`
+    pub what: String,
+    pub limit: u64,
+    /// Which rows of pg_stat_get_activity() they are: ` and datid = 5`
+    pub filter: String,
+    /// By others than who reads.
+    pub sessions: Vec<&'a Session>,
+    /// By others and who reads.
+    pub taken: u64,
+}
+
+pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> {
+    let activity = facts.activity();
+    let share = limit.taken as f64 / limit.limit.max(1) as f64;
+    if share <= options.number("high_share") {
+        return None;
+    }
+    let pools = pools::of(limit.sessions.iter().copied());
+    let surplus = surplus(&limit, options);
+    let endings = endings(activity, &pools, surplus, options);
+    let left = limit.taken - endings.count;
+    let enough = endings.count >= surplus;
+    let mut evidence = object! {
+        "taken": limit.taken,
+        "limit": limit.limit,
+        "share": (share * 1000.0).round() / 1000.0,
+        "to_end_sessions": surplus,
+        "fix_ends_sessions": endings.count,
+        "pool_count": pools.len(),
+        "pools": pools.iter().take(SHOWN).map(Pool::figures).collect::<Vec<_>>(),
+    };
+    let whole = Pool { sessions: limit.sessions.clone() };
+    evidence.insert("all".to_string(), whole.figures());
+    Some(Finding {
+        severity: if share > options.number("critical_share") { Severity::critical } else { Severity::high },
+        object: limit.object,
+        weight: limit.taken,
+        summary: format!("{} of {} {} are taken ({:.0} %)", limit.taken, limit.limit, limit.what, share * 100.0),
+        cause: cause(&whole, &pools, &endings, enough),
+        evidence,
+        impact: object! { "connections": change((limit.taken, "measured"), (left, "estimated")) },
+        risk: match endings.sql {
+            None => "None: nothing is changed.".to_string(),
+            Some(_) => "Ended sessions are idle and outside of a transaction: nothing is rolled back. They lose what a session has: \
+                        temporary tables, prepared statements, LISTEN, session-level advisory locks. Their pools connect again when \
+                        they need to; one that does not test its connections (SQLAlchemy: pool_pre_ping) hands out a dead one first."
+                .to_string(),
+        },
+        fix_sql: endings.sql,
+        verify_sql: Some(format!(
+            "select pg_catalog.count(*) <= {:.0} as below from pg_catalog.pg_stat_get_activity(null) where \
+             coalesce(backend_type, 'client backend') = 'client backend' and datid is not null{};",
+            (options.number("high_share") * limit.limit as f64).floor(),
+            limit.filter
+        )),
+        app_fix: Some(format!(
+            "(pool_size + max_overflow) × processes of all services must stay below {}: SQLAlchemy's defaults are 15 for each \
+             process (create_engine(pool_size=5, max_overflow=10)). Close idle connections (pool_recycle, asyncpg: \
+             max_inactive_connection_lifetime) or put PgBouncer with pool_mode = transaction between; select * from \
+             dbre.pool_sizing(…) computes the sizes.",
+            limit.limit
+        )),
+        ..Finding::that_changes_nothing()
+    })
+}
+
+/// How many must go.
+fn surplus(limit: &Limit, options: &Options) -> u64 {
+    let wanted = (options.number("high_share") - ROOM).max(0.0) * limit.limit as f64;
+    limit.taken.saturating_sub(wanted as u64)
+}
+
+/// Idle sessions, first of the pool that has most of them, longest idle first.
+fn endings(activity: &Activity, pools: &[Pool], surplus: u64, options: &Options) -> Endings {
+    let min_seconds = options.number("min_idle_seconds");
+    let mut idle: Vec<Vec<&Session>> = pools
+        .iter()
+        .map(|pool| {
+            let long = |session: &&Session| session.state_seconds.is_some_and(|seconds| seconds >= min_seconds);
+            let of_interest = |session: &&Session| session.is_client() && activity.concerns(session);
+            let mut idle: Vec<_> = pool.in_state(&[State::Idle]).filter(long).filter(of_interest).collect();
+            idle.sort_by(|a, b| b.state_seconds.unwrap_or_default().total_cmp(&a.state_seconds.unwrap_or_default()));
+            idle
+        })
+        .collect();
+    idle.sort_by_key(|sessions| std::cmp::Reverse(sessions.len()));
+    let mut idle: Vec<&Session> = idle.into_iter().flatten().collect();
+    idle.sort_by_key(|session| !activity.caller.may_signal(session));
+    idle.truncate(surplus as usize);
+    of_unchanged(&idle, &activity.caller)
+}
+
+fn cause(whole: &Pool, pools: &[Pool], endings: &Endings, enough: bool) -> String {
+    let all = whole.connections().max(1) as f64;
+    let most = |count: u64| count as f64 > all / 2.0;
+    let waiting = whole.waiting().count() as u64;
+    let in_transaction = whole.count(&[State::IdleInTransaction, State::Aborted]);
+    let why = if most(in_transaction) {
+        "Most are idle in a transaction: the application does not give them back (transaction_leaked names the place)."
+    } else if most(waiting) {
+        "Most wait for a lock: what blocks them holds the connections, not the load (sessions_blocked names it)."
+    } else if most(whole.active()) {
+        "Most are at work: statements arrive faster than they end; fewer connections would not be slower."
+    } else if most(whole.count(&[State::Idle])) {
+        "Most are idle: the pools are larger than what they use at once."
+    } else {
+        "No state has the most of them."
+    };
+    let mut parts =
+        vec![format!("{}.", whole.summary()), why.to_string(), format!("Taken by {}.", largest(pools, NAMED))];
+    match (&endings.sql, enough) {
+        (None, _) => parts.push(
+            "None of them is idle for long that the caller may end: nothing can be ended without loss.".to_string(),
+        ),
+        (Some(_), false) => parts.push(format!(
+            "The fix ends all {} that have been idle for long, which is not enough.",
+            Count(endings.count).of("session")
+        )),
+        (Some(_), true) => {}
+    }
+    parts.extend(endings.refused.as_ref().map(|refused| format!("{refused}.")));
+    parts.join(" ")
+}

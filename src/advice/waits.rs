@@ -1,0 +1,155 @@
+//! Sessions that wait for the same at one moment.
+
+use super::measured_query::excerpt;
+use super::wait_events::meaning_or_kind;
+use crate::facts::activity::{Activity, Session, Wait};
+use crate::finding::{Finding, Severity, object};
+use crate::units::Count;
+use serde_json::{Value, json};
+use std::thread::available_parallelism;
+
+/// Those that execute something now, in what the caller wants to know about; a parallel worker counts as its query does.
+pub fn active(activity: &Activity) -> impl Iterator<Item = &Session> {
+    let works = |session: &&Session| session.is_client() || session.kind == "parallel worker";
+    activity.sessions.iter().filter(works).filter(|session| session.runs() && activity.concerns(session))
+}
+
+pub struct Group<'a> {
+    pub wait: &'a Wait,
+    pub sessions: Vec<&'a Session>,
+    /// How many execute something.
+    pub active: usize,
+}
+
+/// By event, most first.
+pub fn groups<'a>(activity: &'a Activity, takes: impl Fn(&Wait) -> bool) -> Vec<Group<'a>> {
+    let all = active(activity).count();
+    let mut groups: Vec<Group> = Vec::new();
+    for session in active(activity) {
+        let Some(wait) = session.wait.as_ref().filter(|wait| takes(wait)) else { continue };
+        match groups.iter_mut().find(|group| group.wait == wait) {
+            Some(group) => group.sessions.push(session),
+            None => groups.push(Group { wait, sessions: vec![session], active: all }),
+        }
+    }
+    groups.sort_by_key(|group| (std::cmp::Reverse(group.sessions.len()), group.wait));
+    groups
+}
+
+impl Group<'_> {
+    pub fn share(&self) -> f64 {
+        self.sessions.len() as f64 / self.active.max(1) as f64
+    }
+
+    /// One sample may be an accident, unless it is of many.
+    pub fn is_many(&self, min_sessions: f64, min_share: f64) -> bool {
+        self.sessions.len() as f64 >= min_sessions && self.share() >= min_share
+    }
+
+    /// High: most of what runs stands still for it, and the cores idle.
+    pub fn severity(&self) -> Severity {
+        let cores = available_parallelism().map_or(1, |cores| cores.get());
+        let rest = self.active - self.sessions.len();
+        let stands = self.share() >= 0.5 && self.sessions.len() >= MANY && rest < cores;
+        if stands { Severity::high } else { Severity::medium }
+    }
+
+    pub fn event(&self) -> String {
+        format!("{}: {}", self.wait.kind, self.wait.event)
+    }
+
+    /// Without what to do about it.
+    pub fn finding(&self, activity: &Activity) -> Finding {
+        let meaning = meaning_or_kind(&self.wait.kind, &self.wait.event);
+        let recorded = recorded(activity, self.wait);
+        let before = match recorded {
+            Some((mean, most)) => format!("Recorded before: {mean:.1} on average, {most} at most."),
+            None => "It is one sample: dbre.sample_activity() shows whether it lasts.".to_string(),
+        };
+        Finding {
+            severity: self.severity(),
+            object: format!("{} in {}", self.event(), activity.only.as_deref().unwrap_or("all databases")),
+            weight: self.sessions.len() as u64,
+            summary: format!(
+                "{} of {} that run wait at {}",
+                Count(self.sessions.len() as u64),
+                Count(self.active as u64).of("session"),
+                self.event()
+            ),
+            cause: format!("Each {}. {}{before}", meaning.means, self.statements_told()),
+            evidence: object! {
+                "wait_event_type": self.wait.kind,
+                "wait_event": self.wait.event,
+                "waiting_sessions": self.sessions.len(),
+                "active_sessions": self.active,
+                "share": (self.share() * 1000.0).round() / 1000.0,
+                "cores": available_parallelism().ok().map(|cores| cores.get()),
+                "statements": self.statements(),
+                "recorded_mean_sessions": recorded.map(|(mean, _)| mean),
+                "recorded_most_sessions": recorded.map(|(_, most)| most),
+                "basis": "counted at one moment; recorded: dbre.activity_history",
+            },
+            app_fix: meaning.remedy.map(str::to_string),
+            ..Finding::that_changes_nothing()
+        }
+    }
+
+    /// What they run, by how many; hidden texts apart.
+    fn by_statement(&self) -> Vec<(&Session, usize)> {
+        let mut statements: Vec<(&Session, usize)> = Vec::new();
+        for session in &self.sessions {
+            let same = |other: &Session| match (session.query_id, other.query_id) {
+                (Some(id), Some(other)) => id == other,
+                _ => session.query == other.query,
+            };
+            match statements.iter_mut().find(|(other, _)| same(other)) {
+                Some((_, count)) => *count += 1,
+                None => statements.push((session, 1)),
+            }
+        }
+        statements.sort_by_key(|(session, count)| (std::cmp::Reverse(*count), session.pid));
+        statements
+    }
+
+    fn statements(&self) -> Vec<Value> {
+        let shown = self.by_statement().into_iter().take(SHOWN);
+        shown
+            .map(|(session, count)| {
+                json!({
+                    "sessions": count, "query_id": session.query_id, "query": session.query, "pid": session.pid,
+                    "user_name": session.role, "application_name": session.application,
+                })
+            })
+            .collect()
+    }
+
+    fn statements_told(&self) -> String {
+        match self.by_statement().first() {
+            Some((session, count)) => match &session.query {
+                Some(query) => format!("{} of them run: {} ", count, excerpt(query)).trim_end().to_string() + ". ",
+                None => format!("What {count} of them run is hidden from the caller. "),
+            },
+            None => String::new(),
+        }
+    }
+}
+
+/// Mean and most sessions at this event, in what the caller wants to know about.
+fn recorded(activity: &Activity, wait: &Wait) -> Option<(f64, u32)> {
+    let history = activity.history.as_ref()?;
+    let concerned = history.waits.iter().filter(|recorded| {
+        recorded.wait.as_ref() == Some(wait) && (activity.only.is_none() || activity.only == recorded.database)
+    });
+    let (mut mean, mut most) = (0.0, 0);
+    for recorded in concerned {
+        mean += recorded.sessions.mean;
+        // Of several databases the most of one: they need not have come together.
+        most = most.max(recorded.sessions.most);
+    }
+    Some((mean, most))
+}
+
+/// So many at one event are no accident.
+const MANY: usize = 10;
+/// More statements are left out.
+const SHOWN: usize = 5;
