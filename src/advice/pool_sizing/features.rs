@@ -1,0 +1,98 @@
+//! What the role uses of a session that outlives a transaction.
+
+use super::Input;
+use super::rows::Basis;
+use crate::advice::session_features::{SessionFeature, Used, used};
+use crate::units::{Count, listing};
+
+const MOST_CHARACTERS: usize = 80;
+
+#[derive(Debug, Default)]
+pub struct Features {
+    used: Vec<Used>,
+    hold_advisory_locks: u64,
+    /// Texts that were searched.
+    texts: usize,
+}
+
+impl Features {
+    pub fn of(input: &Input) -> Features {
+        let role = &input.role;
+        let counted = input.concurrency.statements.iter().flat_map(|times| &times.of_role);
+        let counted = counted.filter_map(|s| Some((s.text.as_deref()?, s.calls as u64)));
+        // What a session ran last: one that listens does nothing else.
+        let ours = |s: &&crate::facts::activity::Session| {
+            s.role_oid == Some(role.oid) && s.database_oid == Some(role.database_oid)
+        };
+        let last = input.activity.sessions.iter().filter(ours).filter_map(|s| Some((s.query.as_deref()?, 0)));
+        let texts: Vec<(&str, u64)> = counted.chain(last).collect();
+        Features { texts: texts.len(), used: used(texts), hold_advisory_locks: input.concurrency.hold_advisory_locks }
+    }
+
+    pub fn are_none(&self) -> bool {
+        self.used.is_empty() && self.hold_advisory_locks == 0
+    }
+
+    pub fn names(&self) -> String {
+        let mut names: Vec<_> = self.used.iter().map(|used| used.feature.name()).collect();
+        if self.hold_advisory_locks > 0 && !names.contains(&SessionFeature::AdvisoryLock.name()) {
+            names.push(SessionFeature::AdvisoryLock.name());
+        }
+        listing(&names)
+    }
+
+    /// For what there is nothing of.
+    pub fn searched(&self) -> String {
+        match self.texts {
+            0 => "Whether the application needs sessions of its own is not known: no statement of the role is visible \
+                  (pg_stat_statements). Search it for LISTEN, SET, temporary tables and advisory locks"
+                .to_string(),
+            texts => format!(
+                "Nothing that needs a session of its own was found in {} of the role (pg_stat_statements, which sees SET and \
+                 LISTEN only with track_utility)",
+                Count(texts as u64).of("statement")
+            ),
+        }
+    }
+
+    /// Each with what to do instead.
+    pub fn told(&self) -> Vec<(Basis, String)> {
+        let told = |feature: SessionFeature, seen: String| {
+            let text = format!(
+                "{} ({seen}): with transaction pooling {}. Instead: {}",
+                feature.name(),
+                feature.breaks(),
+                feature.instead()
+            );
+            (Basis::Measured, text)
+        };
+        let mut all: Vec<_> = self
+            .used
+            .iter()
+            .map(|used| {
+                let calls = match used.calls {
+                    0 => "what a session ran last".to_string(),
+                    calls => {
+                        format!("{} of {}", Count(calls).of("call"), Count(used.statements as u64).of("statement"))
+                    }
+                };
+                told(used.feature, format!("{calls}, such as {}", shortened(&used.example)))
+            })
+            .collect();
+        if self.hold_advisory_locks > 0 {
+            let seen = format!("held now by {} in no transaction", Count(self.hold_advisory_locks).of("session"));
+            all.push(told(SessionFeature::AdvisoryLock, seen));
+        }
+        all
+    }
+}
+
+/// On one line.
+fn shortened(text: &str) -> String {
+    let line: Vec<&str> = text.split_whitespace().collect();
+    let line = line.join(" ");
+    match line.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}

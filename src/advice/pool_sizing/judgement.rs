@@ -1,0 +1,276 @@
+//! The answer in a sentence, and what to know before it is followed.
+
+use super::demand::overlap_that_fits;
+use super::rows::{Basis, Part, Rows, number, span};
+use super::timeouts::Timeouts;
+use super::{Input, Plan, Through};
+use crate::units::{Count, listing};
+
+/// Connections for each statement that the server can run at once: beyond this they mostly wait.
+const MANY_PER_RUNNING: u64 = 4;
+/// What was asked for is so many times what was ever used.
+const FAR_ABOVE: f64 = 5.0;
+
+impl Rows {
+    pub fn answer(&mut self, plan: &Plan) {
+        let (most, slots) = (plan.most_of_server(), plan.budget.slots);
+        let pools: Vec<String> = [
+            ("API process", plan.demand.api_processes, plan.pools.api),
+            ("background worker", plan.demand.background_processes, plan.pools.background),
+        ]
+        .into_iter()
+        .filter(|(_, processes, _)| *processes > 0)
+        .map(|(what, _, pool)| format!("each {what} pool_size {} and max_overflow {}", pool.size, pool.overflow))
+        .collect();
+        let pools = listing(&pools);
+        let taken = format!(
+            "at most {most} of the {slots} slots that the server has for the application, while a version is rolled out"
+        );
+        let (name, text) = match plan.through {
+            _ if most > slots => (
+                "does_not_fit",
+                format!(
+                    "It does not fit: the fleet takes {most} connections while a version is rolled out, and the server has {slots} slots for it. See the warnings"
+                ),
+            ),
+            Through::Nothing if plan.pools.below_need(&plan.demand) => {
+                ("fits_with_less", format!("Directly, with less than the application needs: {pools}; {taken}"))
+            }
+            Through::Nothing => ("fits", format!("Directly: {pools}; {taken}")),
+            Through::SessionPooling => {
+                ("fits_through_pgbouncer", format!("Through PgBouncer, which has to pool by session: {pools}; {taken}"))
+            }
+            Through::TransactionPooling => {
+                let bouncer = plan.bouncer.as_ref().map_or(0, |bouncer| bouncer.default_pool_size);
+                (
+                    "fits_through_pgbouncer",
+                    format!(
+                        "Through PgBouncer, transaction pooling with default_pool_size {bouncer}: {pools}, to PgBouncer; {taken}"
+                    ),
+                )
+            }
+        };
+        self.add(Part::Answer, name, most as f64, "connections", Basis::Estimated, &text);
+    }
+
+    /// What is most urgent first.
+    pub fn warnings(&mut self, input: &Input, plan: &Plan, timeouts: &Timeouts) {
+        self.about_slots(input, plan);
+        self.about_sizes(plan);
+        if plan.bouncer.is_some() || plan.demand.at_peak() > plan.budget.slots {
+            for (basis, text) in plan.features.told() {
+                self.say(Part::Warning, "needs_its_session", basis, text);
+            }
+        }
+        self.about_the_role(input, timeouts);
+        let left_out = input.concurrency.left_out.iter().chain(&input.activity.left_out);
+        for why in left_out {
+            self.note("not_read", format!("Could not be read: {why}"));
+        }
+    }
+
+    fn warn(&mut self, name: &'static str, text: String) {
+        self.say(Part::Warning, name, Basis::Estimated, text);
+    }
+
+    /// What was seen.
+    fn note(&mut self, name: &'static str, text: String) {
+        self.say(Part::Warning, name, Basis::Measured, text);
+    }
+
+    fn about_slots(&mut self, input: &Input, plan: &Plan) {
+        let Plan { demand, budget, through, .. } = plan;
+        let (needed, slots) = (demand.at_peak(), budget.slots);
+        if slots == 0 {
+            self.warn(
+                "no_slots",
+                format!(
+                    "The server has no slot for the application: {} may be taken in all, and others hold {}. First find out what these do: dbre.pool_pressure()",
+                    budget.allowed, budget.others
+                ),
+            );
+        }
+        if needed > slots && *through != Through::TransactionPooling {
+            let mut ways = Vec::new();
+            if plan.features.are_none() {
+                ways.push("put PgBouncer with transaction pooling between (pgbouncer => true)".to_string());
+            } else {
+                ways.push(
+                    "put PgBouncer with transaction pooling between, once nothing needs a session of its own (see the warnings)"
+                        .to_string(),
+                );
+            }
+            if let Some(overlap) =
+                overlap_that_fits(&input.request, slots).filter(|o| *o < input.request.deploy_overlap)
+            {
+                ways.push(format!("replace fewer instances at a time, deploy_overlap at most {}", number(overlap)));
+            }
+            ways.push("run fewer workers, or let a request hold fewer connections".to_string());
+            self.warn(
+                "demand_exceeds_slots",
+                format!(
+                    "The application needs {needed} connections while a version is rolled out ({} otherwise), and the server has {slots} slots \
+                     for it. In this order: {}. Raising max_connections is the last: the server runs about {} statements at once however many \
+                     connect, each connection may take work_mem ({}) several times over, and it needs a restart",
+                    demand.steady(),
+                    ways.join("; "),
+                    budget.capacity,
+                    input.server.work_mem
+                ),
+            );
+        }
+        if demand.processes_at_peak() > slots && *through != Through::TransactionPooling {
+            self.warn(
+                "more_processes_than_slots",
+                format!(
+                    "Even one connection for each of the {} processes is more than the {slots} slots: the sizes below are the least there is, \
+                     and the server refuses connections (SQLSTATE 53300) while a version is rolled out",
+                    demand.processes_at_peak()
+                ),
+            );
+        }
+        if *through == Through::TransactionPooling && input.request.pgbouncer.is_none() {
+            self.warn(
+                "pgbouncer_needed",
+                format!("Without PgBouncer the application would need {needed} connections while a version is rolled out, and the server has {slots} slots for it"),
+            );
+        }
+    }
+
+    fn about_sizes(&mut self, plan: &Plan) {
+        let Plan { demand, budget, pools, measured, .. } = plan;
+        if plan.can_deadlock() {
+            let (have, floor) = match (&plan.bouncer, plan.through) {
+                (Some(bouncer), Through::TransactionPooling) => (bouncer.most(), demand.floor_of_fleet()),
+                _ if demand.api_processes > 0 && pools.api.most() < demand.api_floor => {
+                    (pools.api.most(), demand.api_floor)
+                }
+                _ => (pools.background.most(), demand.background),
+            };
+            self.warn(
+                "deadlock_possible",
+                format!(
+                    "Requests that take a connection while they hold another can lock up the pool: it needs {floor} connections, and has {have}. \
+                     When each is held by a request that waits for one more, only a timeout ends it. Let a request use one connection (pass \
+                     the session on instead of opening a second one): then there is no such floor"
+                ),
+            );
+        }
+        if plan.through != Through::TransactionPooling && pools.below_need(demand) && !plan.can_deadlock() {
+            self.warn(
+                "requests_wait",
+                "The pools are smaller than what their processes need: when all workers are busy, requests wait for a connection, at most pool_timeout".to_string(),
+            );
+        }
+        let kept = pools.steady(demand);
+        if plan.through == Through::Nothing && kept > MANY_PER_RUNNING * budget.capacity {
+            self.warn(
+                "more_than_the_cores_serve",
+                format!(
+                    "The fleet keeps {kept} connections, and the server runs about {} statements at once: the others wait inside it, each with \
+                     its memory. With pgbouncer => true they wait outside",
+                    budget.capacity
+                ),
+            );
+        }
+        if let Some(peak) = &measured.peak {
+            let (asked, recorded) = (demand.at_peak() as f64, peak.basis == Basis::Measured);
+            if peak.value > asked {
+                self.warn(
+                    "demand_below_measured",
+                    format!(
+                        "{} connections are held at the peak ({}), more than the {asked} that the arguments come to: either they are too low, or \
+                         other applications use this database",
+                        number(peak.value), peak.rests_on
+                    ),
+                );
+            } else if recorded && peak.value * FAR_ABOVE < demand.steady() as f64 {
+                self.warn(
+                    "demand_far_above_measured",
+                    format!(
+                        "At most {} connections were held at the same time ({}), and the arguments come to {}: smaller pools would do, unless more \
+                         traffic is to come",
+                        number(peak.value), peak.rests_on, demand.steady()
+                    ),
+                );
+            }
+        }
+    }
+
+    fn about_the_role(&mut self, input: &Input, timeouts: &Timeouts) {
+        let role = &input.role;
+        let (longer, ids) = &timeouts.longer;
+        if *longer > 0 {
+            let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+            let which = if ids.is_empty() { String::new() } else { format!(": query id {}", listing(&ids)) };
+            self.note(
+                "statements_longer_than_timeout",
+                format!(
+                    "{} of the role {} taken longer than the statement_timeout of {} at least once, and would be cancelled{which}. Make them \
+                     faster, or run them as another role",
+                    Count(*longer as u64).of("statement"),
+                    if *longer == 1 { "has" } else { "have" },
+                    span(timeouts.statement_seconds)
+                ),
+            );
+        }
+        let transactions = input.activity.sessions.iter().filter(|s| {
+            s.role_oid == Some(role.oid)
+                && s.database_oid == Some(role.database_oid)
+                && s.transaction_seconds.is_some_and(|seconds| seconds > timeouts.transaction_seconds)
+        });
+        let pids: Vec<i32> = transactions.map(|session| session.pid).collect();
+        if !pids.is_empty() {
+            self.note(
+                "transactions_longer_than_timeout",
+                format!(
+                    "Transactions of the role are open now for longer than the transaction_timeout of {}: pid {}. See dbre.pool_pressure() before \
+                     you set it",
+                    span(timeouts.transaction_seconds),
+                    listing(&pids)
+                ),
+            );
+        }
+        if let Some(idle) = timeouts.idle_session_seconds {
+            self.note(
+                "idle_session_timeout_set",
+                format!(
+                    "idle_session_timeout is {} for the role: the server ends connections that a pool keeps. pool_recycle and pool_pre_ping \
+                     below are set for it; better: alter role … reset idle_session_timeout",
+                    span(idle)
+                ),
+            );
+        }
+        if let Some(why) = &input.role_chosen {
+            self.note("role_assumed", format!("No target_role was given: it is {} ({why})", role.name));
+        }
+        if role.is_superuser {
+            self.note(
+                "role_is_superuser",
+                format!(
+                    "Role {} is a superuser: its sessions can take the reserved slots, and leave nobody a way in. Let the application use a \
+                     role of its own",
+                    role.name
+                ),
+            );
+        } else if !role.can_log_in {
+            self.note(
+                "role_cannot_log_in",
+                format!(
+                    "Role {} cannot log in, and what is set for it holds for no session: name the role that connects",
+                    role.name
+                ),
+            );
+        }
+        let hidden = input.activity.sessions.iter().filter(|session| session.hidden).count();
+        if hidden > 0 {
+            self.note(
+                "sessions_hidden",
+                format!(
+                    "Of {} the state is hidden from you (pg_read_all_stats shows it): all that belong to a role are counted as connections",
+                    Count(hidden as u64).of("process")
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! PgBouncer between the application and the server.
+
+use super::application::Pools;
+use super::budget::Budget;
+use super::demand::Demand;
+use super::measured::Measured;
+use super::rows::{Basis, Part, Rows, number};
+use super::{Input, Plan, Through};
+
+pub const MAX_PREPARED_STATEMENTS: u64 = 200;
+/// Each of its clients costs it a file and a few kB.
+const CLIENTS_ROUNDED_TO: u64 = 50;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bouncer {
+    pub default_pool_size: u64,
+    pub min_pool_size: u64,
+    pub reserve_pool_size: u64,
+    pub max_client_conn: u64,
+    /// What default_pool_size would be with slots enough.
+    wanted: u64,
+    rests_on: String,
+}
+
+impl Bouncer {
+    pub fn of(through: Through, demand: &Demand, budget: &Budget, measured: &Measured, pools: &Pools) -> Bouncer {
+        let clients = pools.most(demand);
+        let (wanted, rests_on) = match through {
+            Through::SessionPooling => {
+                (clients, "each client keeps a server for its session: all that the fleet opens".to_string())
+            }
+            _ => wanted(demand, budget, measured),
+        };
+        // The server may have no slot left: one is the least that works at all.
+        let default_pool_size = wanted.min(budget.slots).max(1);
+        let reserve = match through {
+            Through::SessionPooling => 0,
+            _ => default_pool_size.div_ceil(4),
+        };
+        let kept = measured.held().map_or(default_pool_size.div_ceil(4), |mean| mean.ceil() as u64);
+        Bouncer {
+            default_pool_size,
+            min_pool_size: kept.clamp(1, default_pool_size),
+            reserve_pool_size: reserve.min(budget.slots.saturating_sub(default_pool_size)),
+            max_client_conn: (clients + clients.div_ceil(4)).next_multiple_of(CLIENTS_ROUNDED_TO),
+            wanted,
+            rests_on,
+        }
+    }
+
+    /// Connections to the server.
+    pub fn most(&self) -> u64 {
+        self.default_pool_size + self.reserve_pool_size
+    }
+
+    pub fn tell(&self, input: &Input, plan: &Plan, rows: &mut Rows) {
+        let (basis, mode) = pool_mode(input, plan);
+        rows.say(Part::Pgbouncer, "pool_mode", basis, mode);
+        let limited = match self.wanted > self.default_pool_size {
+            true => format!("; {} would be better, but the server has {} slots for it", self.wanted, plan.budget.slots),
+            false => String::new(),
+        };
+        let mut add = |name: &'static str, value: u64, unit: &'static str, basis: Basis, rests_on: String| {
+            rows.add(Part::Pgbouncer, name, value as f64, unit, basis, &rests_on);
+        };
+        add(
+            "default_pool_size",
+            self.default_pool_size,
+            "connections",
+            Basis::Estimated,
+            format!("{}{limited}. For one user in one PgBouncer process: several share it", self.rests_on),
+        );
+        add(
+            "reserve_pool_size",
+            self.reserve_pool_size,
+            "connections",
+            Basis::Estimated,
+            "a quarter of default_pool_size as far as the slots go, for clients that have waited reserve_pool_timeout"
+                .to_string(),
+        );
+        add(
+            "max_db_connections",
+            self.most(),
+            "connections",
+            Basis::Estimated,
+            format!(
+                "{} + {}: never more than the {} slots",
+                self.default_pool_size, self.reserve_pool_size, plan.budget.slots
+            ),
+        );
+        add(
+            "min_pool_size",
+            self.min_pool_size,
+            "connections",
+            Basis::Estimated,
+            match plan.measured.held() {
+                Some(mean) => format!("kept open: the mean of connections held, {}", number(mean)),
+                None => "kept open: a quarter of default_pool_size".to_string(),
+            },
+        );
+        add(
+            "max_client_conn",
+            self.max_client_conn,
+            "clients",
+            Basis::Given,
+            format!(
+                "the fleet's {} while a version is rolled out and a quarter more, rounded up; its process needs as many open \
+                 files (ulimit -n) and {} more",
+                plan.pools.most(&plan.demand),
+                self.most()
+            ),
+        );
+        if plan.through == Through::TransactionPooling {
+            add(
+                "max_prepared_statements",
+                MAX_PREPARED_STATEMENTS,
+                "statements",
+                Basis::Default,
+                "kept for each client, so that prepared statements of the protocol work (PgBouncer 1.21 or newer)"
+                    .to_string(),
+            );
+        }
+    }
+}
+
+fn pool_mode(input: &Input, plan: &Plan) -> (Basis, String) {
+    const TRANSACTION: &str =
+        "transaction: a server belongs to a client only during a transaction, so that few serve many";
+    const SESSION: &str = "session: a server belongs to a client until it disconnects, which saves no connections while clients keep theirs";
+    match (plan.through, input.request.pool_mode) {
+        (Through::SessionPooling, None) => (
+            Basis::Measured,
+            format!(
+                "{SESSION}. Transaction pooling would break {}: see the warnings, and pass pool_mode => 'transaction' once it is gone or was not the application's",
+                plan.features.names()
+            ),
+        ),
+        (Through::SessionPooling, Some(_)) => (Basis::Given, format!("{SESSION}; as argument pool_mode says")),
+        (_, Some(_)) => (Basis::Given, format!("{TRANSACTION}; as argument pool_mode says")),
+        (_, None) => (Basis::Measured, format!("{TRANSACTION}. {}", plan.features.searched())),
+    }
+}
+
+/// In transaction pooling, and what it rests on.
+fn wanted(demand: &Demand, budget: &Budget, measured: &Measured) -> (u64, String) {
+    let held = measured.held_per_running();
+    let by_cores = (budget.capacity as f64 * held).ceil() as u64;
+    let peak = measured.peak.as_ref().map_or(0, |peak| peak.value.ceil() as u64);
+    let floor = if demand.holds_several() { demand.floor_of_fleet() } else { 1 };
+    let wanted = by_cores.max(peak).max(floor).min(demand.at_peak()).max(1);
+    let mut parts = vec![format!(
+        "{by_cores} that the server's cores can serve ({} statements at once × {} held for each)",
+        budget.capacity,
+        number(held)
+    )];
+    if peak > 0 {
+        parts.push(format!("{peak} held at the peak"));
+    }
+    if floor > 1 {
+        parts.push(format!(
+            "the fleet's deadlock floor {floor} (requests that take a connection while they hold another)"
+        ));
+    }
+    (wanted, format!("the most of: {}; not above the demand {}", parts.join(", "), demand.at_peak()))
+}

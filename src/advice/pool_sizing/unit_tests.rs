@@ -1,0 +1,313 @@
+//! Sizes over a grid of applications and servers: what must hold for all of them.
+
+use super::application::Pools;
+use super::rows::{Part, percent, span};
+use super::*;
+use crate::facts::activity::concurrency::{SessionTime, StatementTime, StatementTimes};
+use crate::facts::activity::{Session, Slots, State};
+
+const ROLE: u32 = 10;
+const DATABASE: u32 = 5;
+
+struct Case {
+    request: Request,
+    server: Server,
+    role: SizedRole,
+    activity: Activity,
+    concurrency: Concurrency,
+}
+
+impl Case {
+    fn new(max_connections: u64, api_workers: u64, queries_per_request: f64, background_workers: u64) -> Case {
+        let request = Request {
+            api_workers,
+            queries_per_request,
+            background_workers,
+            instances: 1,
+            deploy_overlap: 2.0,
+            requests_per_worker: 1,
+            pgbouncer: None,
+            pool_mode: None,
+            target_utilization: 0.8,
+        };
+        let server = Server { cores: 4, ..Server::default() };
+        let slots = Slots { max_connections, superuser_reserved: 3, own: Some((DATABASE, 99)), ..Slots::default() };
+        let role = SizedRole {
+            oid: ROLE,
+            name: "app".to_string(),
+            database: "shop".to_string(),
+            database_oid: DATABASE,
+            can_log_in: true,
+            ..SizedRole::default()
+        };
+        Case {
+            request,
+            server,
+            role,
+            activity: Activity { slots, ..Activity::default() },
+            concurrency: Concurrency::default(),
+        }
+    }
+
+    fn with<T>(&self, body: impl FnOnce(&Input) -> T) -> T {
+        body(&Input {
+            request: self.request.clone(),
+            server: self.server.clone(),
+            role: self.role.clone(),
+            role_chosen: None,
+            role_identifier: "app".to_string(),
+            database_identifier: "shop".to_string(),
+            activity: &self.activity,
+            concurrency: &self.concurrency,
+        })
+    }
+
+    fn plan(&self) -> Plan {
+        self.with(Plan::of)
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        self.with(size)
+    }
+
+    fn warnings(&self) -> Vec<&'static str> {
+        self.rows().iter().filter(|row| row.part == Part::Warning).map(|row| row.name).collect()
+    }
+
+    fn text(&self, name: &str) -> String {
+        let row = self.rows().into_iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no row {name}"));
+        row.text.unwrap_or(row.rests_on)
+    }
+
+    fn others(&mut self, number: usize) {
+        let session = Session { kind: "client backend".to_string(), role_oid: Some(99), ..Session::default() };
+        self.activity.sessions = vec![session; number];
+    }
+}
+
+fn grid(mut judge: impl FnMut(&Case)) {
+    for max_connections in [4, 20, 100, 500, 5000] {
+        for (api_workers, background_workers) in [(0, 1), (1, 0), (1, 1), (4, 2), (16, 4), (200, 50)] {
+            for queries in [0.2, 1.0, 1.5, 2.0, 5.0] {
+                for (instances, overlap, requests) in [(1, 1.0, 1), (3, 1.25, 4), (6, 2.0, 1), (40, 2.0, 25)] {
+                    for pgbouncer in [None, Some(false), Some(true)] {
+                        for breaks in [false, true] {
+                            let mut case = Case::new(max_connections, api_workers, queries, background_workers);
+                            case.request.instances = instances;
+                            case.request.deploy_overlap = overlap;
+                            case.request.requests_per_worker = requests;
+                            case.request.pgbouncer = pgbouncer;
+                            case.concurrency.hold_advisory_locks = u64::from(breaks);
+                            judge(&case);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fleet_never_takes_more_than_its_slots_or_it_is_said() {
+    grid(|case| {
+        let plan = case.plan();
+        let warnings = case.warnings();
+        if plan.most_of_server() > plan.budget.slots {
+            let least = plan.through == Through::TransactionPooling || plan.pools == Pools::within(&plan.demand, 0);
+            assert!(least, "larger than the least though it does not fit: {:?}", case.request);
+            let said = warnings.contains(&"more_processes_than_slots") || warnings.contains(&"no_slots");
+            assert!(said, "{:?}: {warnings:?}", case.request);
+            assert_eq!(case.rows()[0].name, "does_not_fit");
+        } else {
+            assert!(case.rows()[0].name.starts_with("fits"));
+        }
+    });
+}
+
+#[test]
+fn no_pool_is_below_its_deadlock_floor_unless_it_is_said() {
+    grid(|case| {
+        let plan = case.plan();
+        let warned = case.warnings().contains(&"deadlock_possible");
+        assert_eq!(plan.can_deadlock(), warned, "{:?}", case.request);
+        if plan.through == Through::Nothing && case.request.api_workers > 0 && !warned {
+            assert!(plan.pools.api.most() >= plan.demand.api_floor);
+        }
+        if plan.through == Through::TransactionPooling && !warned {
+            assert!(plan.most_of_server() >= plan.demand.floor_of_fleet());
+        }
+    });
+}
+
+#[test]
+fn sizes_are_positive_and_pools_no_larger_than_needed_with_half_more() {
+    grid(|case| {
+        let Plan { demand, pools, bouncer, budget, .. } = case.plan();
+        assert!(pools.api.size >= 1 && pools.background.size >= 1);
+        assert!(pools.api.size <= demand.api && pools.background.size <= demand.background);
+        assert!(pools.api.overflow <= demand.api.div_ceil(2));
+        assert!(pools.api.overflow == 0 || pools.api.size == demand.api, "overflow before what is needed");
+        if let Some(bouncer) = bouncer {
+            assert!(bouncer.min_pool_size >= 1 && bouncer.min_pool_size <= bouncer.default_pool_size);
+            assert!(bouncer.max_client_conn >= pools.most(&demand));
+            assert!(bouncer.most() <= budget.slots.max(1));
+        }
+    });
+}
+
+#[test]
+fn more_slots_never_make_a_pool_smaller() {
+    let demand = Demand::of(&Case::new(100, 7, 2.5, 3).request);
+    let sizes: Vec<_> = (0..300).map(|slots| Pools::within(&demand, slots)).collect();
+    for pair in sizes.windows(2) {
+        assert!(pair[0].api.most() <= pair[1].api.most() && pair[0].background.most() <= pair[1].background.most());
+    }
+    assert_eq!(sizes[299], Pools::unlimited(&demand));
+}
+
+#[test]
+fn what_others_hold_and_limits_come_off() {
+    let mut case = Case::new(100, 4, 2.0, 2);
+    assert_eq!(case.plan().budget.slots, 76, "80% of 97, less the session that asks");
+    case.others(30);
+    assert_eq!(case.plan().budget.slots, 46);
+    case.role.connection_limit = Some(20);
+    assert_eq!(case.plan().budget.slots, 16);
+    case.role.is_superuser = true;
+    assert_eq!(case.plan().budget.slots, 46);
+    case.others(200);
+    assert_eq!(case.plan().budget.slots, 0);
+    assert_eq!(case.warnings()[0], "no_slots");
+}
+
+#[test]
+fn a_deploy_that_is_too_wide_is_told_how_wide_it_may_be() {
+    let mut case = Case::new(100, 4, 2.0, 2);
+    case.request.instances = 5;
+    case.request.pgbouncer = Some(false);
+    let plan = case.plan();
+    assert_eq!((plan.demand.steady(), plan.demand.at_peak(), plan.budget.slots), (60, 120, 76));
+    assert!(case.text("demand_exceeds_slots").contains("deploy_overlap at most 1.2"));
+    case.request.deploy_overlap = 1.2;
+    assert!(!case.warnings().contains(&"demand_exceeds_slots"));
+}
+
+#[test]
+fn features_of_sessions_decide_the_pool_mode() {
+    let mut case = Case::new(100, 40, 1.0, 2);
+    assert!(case.text("pgbouncer_ini").contains("pool_mode = transaction\n"));
+    assert!(case.text("api_engine").contains("\"prepare_threshold\": None"));
+    assert!(case.text("pool_mode").contains("is not known"));
+    let statement = |text: &str| StatementTime { calls: 3.0, text: Some(text.to_string()), ..StatementTime::default() };
+    let of_role = vec![statement("select 1"), statement("listen jobs")];
+    case.concurrency.statements = Some(StatementTimes { of_role, ..StatementTimes::default() });
+    assert!(case.text("pgbouncer_ini").contains("pool_mode = session\n"));
+    assert!(!case.text("api_engine").contains("prepare_threshold"));
+    assert!(case.text("pool_mode").contains("would break LISTEN"));
+    assert!(case.text("needs_its_session").contains("LISTEN (3 calls of 1 statement, such as listen jobs)"));
+    case.request.pool_mode = Some(Pooling::Transaction);
+    assert!(case.text("pgbouncer_ini").contains("pool_mode = transaction\n"));
+    assert!(case.warnings().contains(&"needs_its_session"));
+}
+
+#[test]
+fn littles_law_counts_what_is_held() {
+    let mut case = Case::new(100, 4, 2.0, 2);
+    case.concurrency.sessions = SessionTime {
+        active_seconds: 7.2e3,
+        idle_in_transaction_seconds: 3.6e3,
+        open_seconds: 7.2e4,
+        seconds: Some(3600.0),
+    };
+    let measured = case.plan().measured;
+    assert_eq!(measured.held(), Some(3.0));
+    assert_eq!(measured.held_per_running(), 1.5);
+    assert_eq!(measured.peak.unwrap().value, 9.0);
+    case.concurrency.sessions.active_seconds *= 10.0;
+    assert!(case.warnings().contains(&"demand_below_measured"));
+}
+
+#[test]
+fn storage_waits_raise_what_the_cores_serve() {
+    let mut case = Case::new(100, 4, 2.0, 2);
+    assert_eq!(case.plan().budget.capacity, 9);
+    case.server.track_io_timing = true;
+    case.concurrency.statements =
+        Some(StatementTimes { total_ms: 1e6, io_ms: 5e5, seconds: 1e5, ..StatementTimes::default() });
+    assert_eq!(case.plan().budget.capacity, 9);
+    for (io_ms, capacity) in [(0.0, 5), (1e6, 17), (2e6, 17)] {
+        case.concurrency.statements.as_mut().unwrap().io_ms = io_ms;
+        assert_eq!(case.plan().budget.capacity, capacity, "{io_ms}");
+    }
+}
+
+#[test]
+fn statement_timeout_follows_what_is_usual() {
+    let mut case = Case::new(100, 4, 2.0, 2);
+    let statement = |calls, mean_ms, most_ms| StatementTime {
+        query_id: Some(7),
+        calls,
+        mean_ms,
+        most_ms,
+        ..StatementTime::default()
+    };
+    let seconds = |case: &Case| case.rows().into_iter().find(|row| row.name == "statement_timeout").unwrap().value;
+    assert_eq!(seconds(&case), Some(30.0));
+    let of_role = vec![statement(1000.0, 2400.0, 2500.0), statement(3.0, 90_000.0, 95_000.0)];
+    case.concurrency.statements = Some(StatementTimes { seconds: 1e6, of_role, ..StatementTimes::default() });
+    assert_eq!(seconds(&case), Some(10.0));
+    assert!(case.warnings().contains(&"statements_longer_than_timeout"));
+    case.concurrency.statements.as_mut().unwrap().seconds = 600.0;
+    assert_eq!(seconds(&case), Some(30.0));
+}
+
+#[test]
+fn transaction_timeout_is_longer_than_the_others() {
+    let mut case = Case::new(100, 4, 2.0, 2);
+    for mean_ms in [1.0, 3000.0, 50_000.0, 1e9] {
+        let statement = StatementTime { calls: 50.0, mean_ms, most_ms: mean_ms, ..StatementTime::default() };
+        case.concurrency.statements =
+            Some(StatementTimes { seconds: 1e6, of_role: vec![statement], ..StatementTimes::default() });
+        let rows = case.rows();
+        let of = |name| rows.iter().find(|row| row.name == name).unwrap().value.unwrap();
+        assert!(of("transaction_timeout") > of("statement_timeout"));
+        assert!(of("transaction_timeout") > of("idle_in_transaction_session_timeout"));
+        assert!(of("statement_timeout") > of("lock_timeout") && of("lock_timeout") > 1.0);
+    }
+}
+
+#[test]
+fn names_survive_python_and_ini() {
+    let mut case = Case::new(20, 40, 1.0, 2);
+    case.role.database = "Zoë's \"shop\"".to_string();
+    assert!(case.text("pgbouncer_ini").contains(r#""Zoë's ""shop""" = host=127.0.0.1 port= dbname='Zoë''s "shop"'"#));
+    assert!(case.text("api_engine").contains(r#""application_name": "Zosshop-api""#));
+    case.role.database = "a\nb".to_string();
+    assert!(case.text("pgbouncer_ini").contains("line break"));
+    case.role.database = "商店".to_string();
+    assert!(case.text("api_async_engine").contains(r#"{"application_name": "api"}"#));
+}
+
+#[test]
+fn a_transaction_that_is_open_now_is_told() {
+    let mut case = Case::new(100, 4, 2.0, 2);
+    case.activity.sessions = vec![Session {
+        pid: 4711,
+        kind: "client backend".to_string(),
+        role_oid: Some(ROLE),
+        database_oid: Some(DATABASE),
+        state: Some(State::IdleInTransaction),
+        transaction_seconds: Some(3600.0),
+        ..Session::default()
+    }];
+    assert!(case.text("transactions_longer_than_timeout").contains("pid 4711"));
+}
+
+#[test]
+fn figures_are_said_shortly() {
+    assert_eq!([percent(0.8), percent(0.125), percent(1.0)], ["80%", "12.5%", "100%"]);
+    assert_eq!(
+        [span(2.5), span(90.0), span(7000.0), span(1e5), span(1e6)],
+        ["2.5 s", "90 s", "117 minutes", "28 hours", "12 days"]
+    );
+}
