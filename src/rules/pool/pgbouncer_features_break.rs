@@ -1,0 +1,128 @@
+use crate::advice::pgbouncer::Breaks;
+use crate::advice::session_features::Used;
+use crate::facts::pgbouncer::{Mode, Pgbouncer, Pool};
+use crate::facts::{Facts, shortened};
+use crate::finding::{Finding, Severity, object};
+use crate::rule::{Case, Need, Options, Rule, Verdict};
+use serde_json::{Value, json};
+
+pub static RULE: Rule = Rule {
+    id: "pgbouncer_features_break",
+    category: "pool",
+    severity: Severity::high,
+    since: "0.1.0",
+    enabled: true,
+    condition: "A pool in transaction or statement mode whose clients use what outlives a transaction (LISTEN, session-level advisory \
+                locks, SET without LOCAL, temporary tables, cursors WITH HOLD, PREPARE in SQL, LOAD): high where the sessions of the \
+                pool show it now, medium where pg_stat_statements has it of the pool's role in its database.",
+    effect: "It works by chance, as long as the same connection comes back: settings and locks reach other clients, \
+             notifications nobody.",
+    workaround: "Keep such use within a transaction, or give those clients a pool in session mode or a direct connection.",
+    sources: &["https://www.pgbouncer.org/features.html#sql-feature-map-for-pooling-modes"],
+    options: &[],
+    needs: &[Need::Activity, Need::Pgbouncer],
+    cases: &[
+        Case {
+            name: "an advisory lock left behind",
+            setup: "create table pgbouncer as select 'pool_mode = transaction' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'job', null, 'select pg_advisory_lock(1)'), (2, 'job', null, 'select 2')",
+            finds: 1,
+            fix_clears: false,
+        },
+        Case {
+            name: "a setting, long ago",
+            setup: "create extension pg_stat_statements; create table pgbouncer as select 'pool_mode = transaction' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'job', null, 'set statement_timeout = ''1min'''), (2, 'job', null, 'select 2')",
+            finds: 1,
+            fix_clears: false,
+        },
+        Case {
+            name: "session mode",
+            setup: "create table pgbouncer as select 'pool_mode = session' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'job', null, 'select pg_advisory_lock(1)'), (2, 'job', null, 'select 2')",
+            finds: 0,
+            fix_clears: false,
+        },
+        Case {
+            name: "a lock of the transaction",
+            setup: "create table pgbouncer as select 'pool_mode = transaction' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'job', null, 'select pg_advisory_xact_lock(1)'), (2, 'job', null, 'select 2')",
+            finds: 0,
+            fix_clears: false,
+        },
+    ],
+    check,
+};
+
+/// Evidence quotes so much of a statement.
+const SHOWN: usize = 300;
+
+fn check(facts: &Facts, _: &Options) -> Verdict {
+    let (pgbouncer, activity) = (facts.pgbouncer(), facts.activity());
+    let pools = pgbouncer.pools_here(&activity.sessions).filter(|pool| pool.mode != Mode::Session);
+    let broken = pools.map(|pool| (pool, Breaks::of(pool, pgbouncer, activity)));
+    Ok(broken
+        .filter(|(_, breaks)| !breaks.features().is_empty())
+        .map(|(pool, breaks)| judge(pool, &breaks, pgbouncer))
+        .collect())
+}
+
+fn judge(pool: &Pool, breaks: &Breaks, pgbouncer: &Pgbouncer) -> Finding {
+    let (database, role) = pgbouncer.on_server(pool);
+    let features = breaks.features();
+    let what: Vec<String> =
+        features.iter().map(|feature| format!("{}: {}", feature.name(), feature.breaks())).collect();
+    let instead: Vec<String> =
+        features.iter().map(|feature| format!("{}: {}.", feature.name(), feature.instead())).collect();
+    let seen = match breaks.now.is_empty() {
+        true => format!(
+            "pg_stat_statements has it of role {role} in database {database}; whether it came through PgBouncer the server does not \
+             record."
+        ),
+        false => "The pool's sessions on this server show it now.".to_string(),
+    };
+    Finding {
+        severity: if breaks.now.is_empty() { Severity::medium } else { RULE.severity },
+        object: format!("PgBouncer pool {}", pool.name()),
+        summary: format!(
+            "Clients of pool {} use what {} mode breaks: {}",
+            pool.name(),
+            pool.mode.name(),
+            breaks.names()
+        ),
+        cause: format!(
+            "{seen} In {} mode each transaction may get another connection. {}.",
+            pool.mode.name(),
+            what.join("; ")
+        ),
+        evidence: object! {
+            "pool_mode": pool.mode.name(),
+            "seen_now": shown(&breaks.now),
+            "recorded": shown(&breaks.recorded),
+            "statements_recorded": pgbouncer.session_use.statements.is_some(),
+        },
+        app_fix: Some(format!(
+            "{} Where it must stay: pool_mode = session for these clients alone ([users] {} = pool_mode=session in pgbouncer.ini, then \
+             RELOAD), or a connection past PgBouncer.",
+            instead.join(" "),
+            pool.user
+        )),
+        ..Finding::that_changes_nothing()
+    }
+}
+
+fn shown(used: &[Used]) -> Value {
+    let shown = |used: &Used| {
+        json!({
+            "feature": used.feature.name(),
+            "statements": used.statements,
+            "calls": used.calls,
+            "example": shortened(&used.example.chars().take(SHOWN).collect::<String>()),
+        })
+    };
+    used.iter().map(shown).collect()
+}

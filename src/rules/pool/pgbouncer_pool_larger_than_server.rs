@@ -1,0 +1,107 @@
+use crate::facts::Facts;
+use crate::facts::pgbouncer::{Pgbouncer, Pool};
+use crate::finding::{Finding, Severity, object};
+use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::Count;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+pub static RULE: Rule = Rule {
+    id: "pgbouncer_pool_larger_than_server",
+    category: "pool",
+    severity: Severity::medium,
+    since: "0.1.0",
+    enabled: true,
+    condition: "The pools that PgBouncer has open to this server may grow (pool_size + reserve_pool_size each, at most \
+                max_db_connections a database) beyond max_share of the slots that ordinary users can take.",
+    effect: "Under load PgBouncer takes every slot, its own logins then fail, and so do those of everybody else, migrations and \
+             monitoring among them.",
+    workaround: "Smaller pools: their sizes together, with reserves and with those of a second PgBouncer, must leave slots free.",
+    sources: &[
+        "https://www.pgbouncer.org/config.html#default_pool_size",
+        "https://www.postgresql.org/docs/17/runtime-config-connection.html#GUC-MAX-CONNECTIONS",
+    ],
+    options: &[OptionSpec::number("max_share", (1.0, "of the slots"), (0.0, 10.0), "So much of them may be promised.")],
+    needs: &[Need::Activity, Need::Pgbouncer],
+    cases: &[
+        Case {
+            name: "a pool of ten thousand",
+            setup: "create table pgbouncer as select 'default_pool_size = 10000' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'one', null, 'select 1')",
+            finds: 1,
+            fix_clears: false,
+        },
+        Case {
+            name: "a limit of the database",
+            setup: "create table pgbouncer as select 'default_pool_size = 10000\nmax_db_connections = 5' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'one', null, 'select 1')",
+            finds: 0,
+            fix_clears: false,
+        },
+    ],
+    check,
+};
+
+fn check(facts: &Facts, options: &Options) -> Verdict {
+    let (pgbouncer, activity) = (facts.pgbouncer(), facts.activity());
+    let slots = activity.slots.ordinary();
+    let mut databases: BTreeMap<&str, Vec<&Pool>> = BTreeMap::new();
+    for pool in pgbouncer.pools_here(&activity.sessions) {
+        databases.entry(&pool.database).or_default().push(pool);
+    }
+    let promised: Vec<(&str, Option<u64>)> =
+        databases.iter().map(|(name, pools)| (*name, most(name, pools, pgbouncer))).collect();
+    let unlimited: Vec<&str> = promised.iter().filter(|(_, most)| most.is_none()).map(|(name, _)| *name).collect();
+    let total: u64 = promised.iter().filter_map(|(_, most)| *most).sum();
+    if databases.is_empty() || unlimited.is_empty() && total as f64 <= slots as f64 * options.number("max_share") {
+        return Ok(Vec::new());
+    }
+    let pools: usize = databases.values().map(Vec::len).sum();
+    let now: u64 = databases.values().flatten().map(|pool| pool.servers()).sum();
+    let share = (slots as f64 * 0.8 / pools as f64).floor().max(1.0);
+    Ok(vec![Finding {
+        severity: RULE.severity,
+        object: "PgBouncer pool sizes".to_string(),
+        weight: total,
+        summary: match unlimited.is_empty() {
+            true => format!(
+                "{} of PgBouncer may take {total} connections; this server has {slots} slots for ordinary users",
+                Count(pools as u64).of("pool")
+            ),
+            false => format!(
+                "PgBouncer limits no pool of {} (pool_size = 0); this server has {slots} slots for ordinary users",
+                unlimited.join(", ")
+            ),
+        },
+        cause: format!(
+            "pool_size holds for each pair of database and user: {} open now, with {} in use. A new user or a second PgBouncer adds to \
+             it.",
+            Count(pools as u64).of("such pair"),
+            Count(now).of("connection")
+        ),
+        evidence: object! {
+            "may_take_connections": unlimited.is_empty().then_some(total),
+            "slots_of_ordinary_users": slots,
+            "pools": pools,
+            "connections_now": now,
+            "databases": promised.iter().map(|(name, most)| json!({"database": name, "may_take_connections": most})).collect::<Vec<_>>(),
+        },
+        app_fix: Some(format!(
+            "pgbouncer.ini: default_pool_size = {share} leaves a fifth of the slots to others with today's pools (estimated; dbre.pool_sizing() \
+             goes by the load), or max_db_connections where one database must not take more; then RELOAD on the console."
+        )),
+        ..Finding::that_changes_nothing()
+    }])
+}
+
+/// None: nothing limits it.
+fn most(name: &str, pools: &[&Pool], pgbouncer: &Pgbouncer) -> Option<u64> {
+    let limit = pgbouncer.database(name).map(|database| database.max_connections).filter(|limit| *limit > 0);
+    let sizes: Option<u64> = pools.iter().map(|pool| (pool.size > 0).then_some(pool.size + pool.reserve)).sum();
+    match (sizes, limit) {
+        (Some(sizes), Some(limit)) => Some(sizes.min(limit)),
+        (sizes, limit) => sizes.or(limit),
+    }
+}

@@ -1,0 +1,214 @@
+use crate::db::{quote_identifier, quote_literal};
+use crate::facts::Facts;
+use crate::facts::activity::timeouts::{Level, NAMES};
+use crate::facts::activity::{Activity, Session};
+use crate::finding::{Finding, Rollback, Severity, object};
+use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::listing;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub static RULE: Rule = Rule {
+    id: "timeouts_not_set",
+    category: "pool",
+    severity: Severity::medium,
+    since: "0.1.0",
+    enabled: true,
+    condition: "A role that has clients here, no superuser and none for replication, gets no idle_in_transaction_session_timeout, \
+                statement_timeout or lock_timeout when it connects: neither from the role nor from the database nor from the server. \
+                A 0 that is set for the role itself is a decision, and left alone. What clients set by themselves is not known.",
+    effect: "Nothing ends what hangs: one forgotten transaction, one endless statement or one lock queue takes all connections.",
+    workaround: "ALTER ROLE … SET for each service role; migrations and reports set their own with SET LOCAL.",
+    sources: &["https://www.postgresql.org/docs/17/runtime-config-client.html#RUNTIME-CONFIG-CLIENT-STATEMENT"],
+    options: &[
+        OptionSpec::number(
+            "idle_in_transaction_seconds",
+            (60.0, "seconds"),
+            (1.0, 86_400.0),
+            "What the fix sets idle_in_transaction_session_timeout to.",
+        ),
+        OptionSpec::number(
+            "statement_seconds",
+            (60.0, "seconds"),
+            (1.0, 86_400.0),
+            "What the fix sets statement_timeout to.",
+        ),
+        OptionSpec::number("lock_seconds", (10.0, "seconds"), (1.0, 86_400.0), "What the fix sets lock_timeout to."),
+        OptionSpec::pattern(
+            "except_applications",
+            "^(pg_dump|pg_dumpall|pg_restore|pg_basebackup|psql)$",
+            "A role whose clients are all of these is left alone.",
+        ),
+    ],
+    needs: &[Need::Activity],
+    cases: &[
+        Case {
+            name: "none is set",
+            setup: "do $$ begin execute format('create role %I login', current_database() || '_web'); end $$; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'web', current_database() || '_web', 'select 1')",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "the database sets one, the role another",
+            setup: "do $$ begin execute format('create role %I login', current_database() || '_Web \"1\"'); \
+                    execute format('alter role %I set Statement_Timeout = 20000', current_database() || '_Web \"1\"'); \
+                    execute format('alter database %I set lock_timeout = ''3s''', current_database()); end $$; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'web', current_database() || '_Web \"1\"', 'select 1')",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "all are set, or not by decision",
+            setup: "do $$ begin execute format('create role %I login', current_database() || '_web'); \
+                    execute format('alter role %I set statement_timeout = 0', current_database() || '_web'); \
+                    execute format('alter role %I in database %I set lock_timeout = ''3s''', current_database() || '_web', \
+                        current_database()); \
+                    execute format('alter role %I set idle_in_transaction_session_timeout = ''5min''', current_database() || '_web'); \
+                    end $$; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'web', current_database() || '_web', 'select 1')",
+            finds: 0,
+            fix_clears: false,
+        },
+    ],
+    check,
+};
+
+/// What a service role should have, and the option that says how much. idle_session_timeout ends the idle connections of pools,
+/// transaction_timeout whole sessions: not without a look at the application.
+const WANTED: [(&str, &str); 3] = [
+    ("idle_in_transaction_session_timeout", "idle_in_transaction_seconds"),
+    ("statement_timeout", "statement_seconds"),
+    ("lock_timeout", "lock_seconds"),
+];
+
+fn check(facts: &Facts, options: &Options) -> Verdict {
+    let activity = facts.activity();
+    if !activity.timeouts.are_known() {
+        return Ok(Vec::new());
+    }
+    let mut roles: BTreeMap<u32, Vec<&Session>> = BTreeMap::new();
+    for session in activity.clients() {
+        if let Some(role) = session.role_oid {
+            roles.entry(role).or_default().push(session);
+        }
+    }
+    Ok(roles.into_iter().filter_map(|(role, sessions)| judge(role, &sessions, activity, options)).collect())
+}
+
+fn judge(oid: u32, sessions: &[&Session], activity: &Activity, options: &Options) -> Option<Finding> {
+    let role = activity.slots.role(oid)?;
+    let except = options.pattern("except_applications");
+    if role.superuser || role.replication || sessions.iter().all(|session| except.is_match(&session.application)) {
+        return None;
+    }
+    let databases: BTreeSet<u32> = sessions.iter().filter_map(|session| session.database_oid).collect();
+    let missing: Vec<(&str, &str)> = WANTED
+        .into_iter()
+        .filter(|(name, _)| databases.iter().any(|of| is_missing(activity, oid, *of, name)))
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let longest = sessions
+        .iter()
+        .filter(|session| session.state == Some(crate::facts::activity::State::Active))
+        .filter_map(|session| session.query_seconds)
+        .max_by(f64::total_cmp);
+    // A statement that runs for longer now would have been ended.
+    let too_short =
+        |name: &str, seconds: f64| name == "statement_timeout" && longest.is_some_and(|longest| longest >= seconds);
+    let (mut fix, mut back, mut set) = (Vec::new(), Vec::new(), Vec::new());
+    let quoted = quote_identifier(&role.name);
+    for (name, option) in &missing {
+        let seconds = options.number(option);
+        if !too_short(name, seconds) {
+            fix.push(format!("alter role {quoted} set {name} = '{seconds:.0}s';"));
+            // Where the role had a value of its own, none is missing.
+            back.push(format!("alter role {quoted} reset {name};"));
+            set.push(format!("{name} {seconds:.0} s"));
+        }
+    }
+    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+    let left = missing.len() > fix.len();
+    Some(Finding {
+        severity: if names == ["lock_timeout"] { Severity::low } else { RULE.severity },
+        object: format!("role {}", role.name),
+        weight: sessions.len() as u64,
+        summary: format!("New sessions of role {} have no {}", role.name, listing(&names)),
+        cause: format!(
+            "Neither the role nor the database nor the server sets {}; what clients set when they connect (options, connect_args) is \
+             not visible from here. How long each may be is not measured: the fix has this rule's options.{}",
+            if names.len() == 1 { "it" } else { "them" },
+            match longest.filter(|_| left) {
+                Some(seconds) => format!(
+                    " One of its statements has run for {seconds:.0} s: how long one may take must be decided before \
+                     statement_timeout is set."
+                ),
+                None => String::new(),
+            }
+        ),
+        evidence: object! {
+            "sessions": sessions.len(),
+            "missing": names,
+            "databases": of_databases(&databases, oid, activity),
+            "longest_statement_seconds": longest,
+        },
+        risk: match fix.is_empty() {
+            true => "None: nothing is changed.".to_string(),
+            false => format!(
+                "For sessions that begin from now on: {}. A statement that takes longer fails (SQLSTATE 57014, a lock 55P03), a \
+                 transaction idle for longer loses its session (25P03): migrations, reports and batch jobs of this role need their \
+                 own (SET LOCAL). Takes CREATEROLE with ADMIN on the role, or the role itself.",
+                listing(&set)
+            ),
+        },
+        verify_sql: (!fix.is_empty()).then(|| verify_sql(&quoted, &names, fix.len())),
+        fix_sql: (!fix.is_empty()).then(|| fix.join("\n")),
+        rollback: if back.is_empty() { Rollback::None } else { Rollback::Sql(back.join("\n")) },
+        app_fix: Some(
+            "Or where the application connects: psycopg: create_engine(…, connect_args={\"options\": \"-c statement_timeout=60s -c \
+             lock_timeout=10s -c idle_in_transaction_session_timeout=60s\"}); asyncpg: connect_args={\"server_settings\": \
+             {\"statement_timeout\": \"60s\"}}; behind PgBouncer ALTER ROLE is the safe place. Not idle_session_timeout: it ends the \
+             idle connections of a pool."
+                .to_string(),
+        ),
+        ..Finding::that_changes_nothing()
+    })
+}
+
+fn verify_sql(role: &str, names: &[&str], count: usize) -> String {
+    let names: Vec<String> = names.iter().map(|name| quote_literal(name)).collect();
+    format!(
+        "select pg_catalog.count(*) >= {count} as set from pg_catalog.pg_db_role_setting s cross join lateral \
+         pg_catalog.unnest(s.setconfig) c (line) where s.setdatabase = 0 and s.setrole = {}::regrole and \
+         pg_catalog.split_part(c.line, '=', 1) in ({});",
+        quote_literal(role),
+        names.join(", ")
+    )
+}
+
+fn is_missing(activity: &Activity, role: u32, database: u32, name: &str) -> bool {
+    let decided = |level| matches!(level, Level::Role | Level::RoleInDatabase);
+    let timeout = activity.timeouts.of(role, database, name);
+    timeout.is_some_and(|timeout| timeout.milliseconds == 0 && !decided(timeout.level))
+}
+
+/// What new sessions get, in milliseconds: `{"shop": {"statement_timeout_ms": 0, …}}`; null: not known.
+fn of_databases(databases: &BTreeSet<u32>, role: u32, activity: &Activity) -> Map<String, Value> {
+    let of = |database: &u32| {
+        let name = activity.slots.database(*database).map_or(format!("OID {database}"), |d| d.name.clone());
+        let timeouts: Map<String, Value> = NAMES
+            .into_iter()
+            .map(|name| {
+                let timeout = activity.timeouts.of(role, *database, name);
+                (format!("{name}_ms"), json!(timeout.map(|timeout| timeout.milliseconds)))
+            })
+            .collect();
+        (name, Value::Object(timeouts))
+    };
+    databases.iter().map(of).collect()
+}

@@ -1,0 +1,93 @@
+use crate::advice::leaks::{self, Leak, Words};
+use crate::facts::Facts;
+use crate::facts::activity::State;
+use crate::finding::Severity;
+use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+
+pub static RULE: Rule = Rule {
+    id: "transaction_leaked",
+    category: "pool",
+    severity: Severity::high,
+    since: "0.1.0",
+    enabled: true,
+    condition: "Sessions of one application, role and database have been idle in a transaction for at least min_seconds, with the \
+                same last statement (one finding for these): high; critical where they are at least many, or take more \
+                than critical_share of the connections that ordinary users can take.",
+    effect: "Each holds a connection, its locks, and back VACUUM, for nothing; a leak takes one connection after another until the \
+             pool is empty.",
+    workaround: "End the transaction where it is begun: with a context manager, and before anything outside of the database is \
+                 waited for. idle_in_transaction_session_timeout ends what is left.",
+    sources: &[
+        "https://www.postgresql.org/docs/17/runtime-config-client.html#GUC-IDLE-IN-TRANSACTION-SESSION-TIMEOUT",
+        "https://docs.sqlalchemy.org/en/20/errors.html#error-3o7r",
+    ],
+    options: &[
+        OptionSpec::number("min_seconds", (60.0, "seconds"), (0.0, 1e9), "Sessions idle for less are left alone."),
+        OptionSpec::number("many", (10.0, "sessions"), (1.0, 1e9), "So many are critical."),
+        OptionSpec::number(
+            "critical_share",
+            (0.2, "of the connections"),
+            (0.0, 1.0),
+            "More than this share of what ordinary users can take is critical.",
+        ),
+        OptionSpec::pattern(
+            "except_applications",
+            "^(pg_dump|pg_dumpall)$",
+            "Applications that keep a transaction open on purpose: pg_dump does for its parallel jobs.",
+        ),
+    ],
+    needs: &[Need::Activity],
+    cases: &[
+        Case {
+            name: "three after one statement, one after another",
+            setup: "select dbre.configure_rule('transaction_leaked', options => '{\"min_seconds\": 0}'); \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions select s.step, 'web ' || g, null, s.statement from generate_series(1, 3) g cross join lateral (values \
+                        (1, 'set application_name = web'), (2, 'begin'), (3, 'select ' || g)) s (step, statement); \
+                    insert into sessions values (4, 'jobs', null, 'begin; create table written (a int)')",
+            finds: 2,
+            fix_clears: true,
+        },
+        Case {
+            name: "for a moment only",
+            setup: "create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'web', null, 'begin'), (2, 'web', null, 'select 1')",
+            finds: 0,
+            fix_clears: false,
+        },
+        Case {
+            name: "a parallel pg_dump",
+            setup: "select dbre.configure_rule('transaction_leaked', options => '{\"min_seconds\": 0}'); \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'pg_dump', null, 'begin isolation level repeatable read'), \
+                        (2, 'pg_dump', null, 'select pg_export_snapshot()')",
+            finds: 0,
+            fix_clears: false,
+        },
+    ],
+    check,
+};
+
+const WORDS: Words = Words {
+    state: "idle in a transaction",
+    why: "The code that runs it neither commits nor rolls back: it waits for something outside of the database, or an error took it \
+          past the end of the transaction.",
+    app_fix: "Find the code that runs this statement. SQLAlchemy: `with Session(engine) as session, session.begin(): …` or `with \
+              engine.begin() as connection: …`, never a session kept in a global or returned from a generator; asyncpg: `async with \
+              pool.acquire() as connection, connection.transaction(): …`; Django: `with transaction.atomic(): …`; and no HTTP call, \
+              queue or file within.",
+};
+
+fn check(facts: &Facts, options: &Options) -> Verdict {
+    let activity = facts.activity();
+    let leaks = leaks::leaks(activity, State::IdleInTransaction, options);
+    let severity = |leak: &Leak| {
+        let count = leak.sessions.len() as f64;
+        let share = count / activity.slots.ordinary().max(1) as f64;
+        match count >= options.number("many") || share > options.number("critical_share") {
+            true => Severity::critical,
+            false => RULE.severity,
+        }
+    };
+    Ok(leaks.iter().map(|leak| leaks::finding(leak, activity, severity(leak), &WORDS)).collect())
+}
