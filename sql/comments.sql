@@ -103,3 +103,38 @@ comment on function dbre.forget_vector_queries(regclass, interval) is
 comment on function dbre.vector_drift(regclass, int, interval) is
     'How the recall of vector indexes has changed since their baselines were saved, measured again with the same k, settings and queries';
 comment on column dbre.vector_indexes.baseline_recall is 'measured, of the baseline saved last without a filter; null: dbre.vector_recall(…, save => true) was not called';
+comment on function dbre.pgbouncer_pressure(text, interval) is
+'What a PgBouncer says of itself on its console (a foreign server or a connection string, asked by dblink): findings, most urgent first, then one row for each of its pools';
+comment on function dbre.pool_pressure(text, text) is
+    'Why the connections are exhausted, and what to do now: findings, most urgent first, then one row for each pool';
+comment on function dbre.pool_sizing(int, numeric, int, int, numeric, int, text, boolean, text, int, numeric) is
+    'Sizes of connection pools for an application, with what each number rests on, and texts to paste into SQLAlchemy, PgBouncer and psql';
+comment on function dbre.lock_tree() is
+    'Who blocks whom: everyone who waits for a lock or holds up one who does, once, in the order of a tree whose roots nobody blocks';
+comment on view dbre.lock_tree is
+    'Who blocks whom now: everyone who waits for a lock or holds up one who does, below the one that holds it up, with what ends each';
+comment on column dbre.lock_tree.root_pid is 'nobody blocks it, or, where all block each other, it has waited longest; null: a prepared transaction';
+comment on column dbre.lock_tree.blocked_by is 'all that hold or queue before it for what it waits for, as pg_blocking_pids() has them; 0: a prepared transaction';
+comment on column dbre.lock_tree.blocks_in_all is 'how many it holds up, directly or over others, whichever of several blockers they are shown below';
+comment on column dbre.lock_tree.end_sql is 'cancels what it runs or ends its session, if it is still the same; null: a part of the server, a prepared transaction, or not the caller''s to end';
+comment on function dbre.long_running() is 'What the view dbre.long_running shows';
+comment on view dbre.long_running is
+    'What has run for more than a second, longest first: statements, transactions, maintenance with progress, backups, prepared transactions';
+comment on column dbre.long_running.progress_percent is 'measured, of the phase that progress names, not of the whole command; null: its size is not known';
+comment on column dbre.long_running.snapshot_age is 'how many transactions ago its snapshot was taken, or it began to write; null: it keeps no dead rows';
+comment on column dbre.long_running.holds_back_vacuum is 'it began longest ago of all that see its database: dead rows that VACUUM could remove wait for it';
+comment on column dbre.long_running.writes is 'it has a transaction id: it has written, or locked rows';
+comment on column dbre.long_running.usual_ms is 'measured: mean of the earlier runs that pg_stat_statements has counted for this user and database; null: none, or not readable';
+comment on column dbre.long_running.longest_ms is 'measured: the longest of the earlier runs';
+comment on column dbre.long_running.end_sql is 'ends exactly this statement, or this session, if it is still the same; null: nothing ends it, or the caller may not';
+comment on function dbre.sample_activity(interval, interval, text) is
+    'What sessions do and wait for, looked at again and again for a while: by pool, wait event, statement and state';
+comment on function dbre.start_activity_history(interval, interval) is
+    'Starts the background worker that records what sessions do into dbre.activity_history, or gives it other times';
+comment on function dbre.stop_activity_history() is
+    'Stops the recording into dbre.activity_history; what was recorded stays until the server ends';
+comment on function dbre.activity_recording() is
+    'Whether what sessions do is recorded, if not why, since when, how much of it there is, and what it costs';
+comment on function dbre.activity_history() is 'What the view dbre.activity_history shows';
+comment on view dbre.activity_history is
+    'By period: connections, pools and waits as the background worker has sampled them; in shared memory, gone when the server ends';

@@ -29,7 +29,12 @@ begin
         'dbre.vector_drift(regclass, int, interval)',
         'dbre.vector_indexes()',
         'dbre.vector_recall(regclass, int, int, text, text, int[], int[], text, int, int, interval, boolean, text)',
-        'dbre.vector_tune(regclass, float8, int, int, text, text, float8, boolean, int, int, interval, text)'
+        'dbre.vector_tune(regclass, float8, int, int, text, text, float8, boolean, int, int, interval, text)',
+        'dbre.lock_tree()',
+        'dbre.long_running()',
+        'dbre.pgbouncer_pressure(text, interval)',
+        'dbre.pool_pressure(text, text)',
+        'dbre.pool_sizing(int, numeric, int, int, numeric, int, text, boolean, text, int, numeric)'
     ]::regprocedure[] loop
         execute format('alter function %s set jit = off', reading);
         execute format('alter function %s set datestyle = ISO', reading);

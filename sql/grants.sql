@@ -34,7 +34,15 @@ grant execute on function
     dbre.vector_indexes(),
     dbre.vector_recall(regclass, int, int, text, text, int[], int[], text, int, int, interval, boolean, text),
     dbre.vector_tune(regclass, float8, int, int, text, text, float8, boolean, int, int, interval, text),
-    dbre.vector_capture()
+    dbre.vector_capture(),
+    dbre.lock_tree(),
+    dbre.long_running(),
+    dbre.sample_activity(interval, interval, text),
+    dbre.activity_history(),
+    dbre.activity_recording(),
+    dbre.pgbouncer_pressure(text, interval),
+    dbre.pool_pressure(text, text),
+    dbre.pool_sizing(int, numeric, int, int, numeric, int, text, boolean, text, int, numeric)
 to pg_monitor;
 revoke usage on type dbre.severity, dbre.advice from public;
 grant usage on type dbre.severity, dbre.advice to pg_monitor;

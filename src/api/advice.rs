@@ -41,7 +41,20 @@ macro_rules! advice {
 }
 pub(super) use advice;
 
-type Row = (
+/// A finding's columns where other rows have none of them, and further columns.
+macro_rules! finding_and {
+    ($finding:expr, $($further:expr),* $(,)?) => {{
+        let (step, fingerprint, rule, severity, category, object, summary, cause, evidence, impact, fix, app, risk, back, verify) =
+            $finding;
+        (
+            step, Some(fingerprint), Some(rule), Some(severity), category, object, summary, Some(cause), evidence, Some(impact), fix,
+            app, Some(risk), back, verify, $($further),*
+        )
+    }};
+}
+pub(super) use finding_and;
+
+pub type Row = (
     i32,
     String,
     &'static str,

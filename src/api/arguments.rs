@@ -2,6 +2,7 @@
 
 use crate::db::{self, guarded, raise};
 use crate::engine::Selection;
+use crate::facts::activity::Slots;
 use crate::finding::{Severity, severity};
 use crate::rule::Rule;
 use crate::rules;
@@ -170,4 +171,25 @@ pub fn names_of_schemas(given: Option<TextArray>) -> Option<Vec<String>> {
         );
     }
     Some(names)
+}
+
+/// The database that an argument `target_database` names.
+pub fn existing_database(name: &str, slots: &Slots) -> u32 {
+    let Some(databases) = &slots.databases else {
+        raise(
+            PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+            format!(
+                "argument target_database: {name:?} cannot be looked up, for another session has pg_database locked"
+            ),
+            "Leave target_database out for the sessions of all databases.",
+        )
+    };
+    match databases.iter().find(|database| database.name == name) {
+        Some(database) => database.oid,
+        None => raise(
+            PgSqlErrorCode::ERRCODE_INVALID_CATALOG_NAME,
+            format!("argument target_database: database {name:?} does not exist"),
+            "Names are not quoted here; leave it out, or pass NULL, for all databases.",
+        ),
+    }
 }

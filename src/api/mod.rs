@@ -1,5 +1,6 @@
 //! The SQL functions: validate arguments, run, return rows.
 
+mod activity_history;
 mod advice;
 mod arguments;
 mod bursts;
@@ -7,17 +8,23 @@ mod cascade;
 mod check;
 mod explain;
 mod index_advice;
+mod lock_tree;
 mod log_findings;
+mod long_running;
 mod migration;
 mod migration_dry_run;
 mod migration_plan;
 mod migration_rollback;
 mod migration_round_trip;
 mod n_plus_one;
+mod pgbouncer_pressure;
+mod pool_pressure;
+mod pool_sizing;
 mod query_findings;
 mod recorded_plans;
 mod report;
 mod rules;
+mod sample_activity;
 mod settings;
 mod slow_queries;
 mod validate_index;
@@ -48,6 +55,17 @@ pgrx::extension_sql_file!(
     "../../sql/views/vector_indexes.sql",
     name = "vector_indexes",
     requires = ["tables", vector_indexes::vector_indexes]
+);
+pgrx::extension_sql_file!("../../sql/views/lock_tree.sql", name = "lock_tree", requires = [lock_tree::lock_tree]);
+pgrx::extension_sql_file!(
+    "../../sql/views/long_running.sql",
+    name = "long_running",
+    requires = [long_running::long_running]
+);
+pgrx::extension_sql_file!(
+    "../../sql/views/activity_history.sql",
+    name = "activity_history",
+    requires = [activity_history::activity_history]
 );
 pgrx::extension_sql_file!(
     "../../sql/functions/missing_fk_indexes.sql",
@@ -115,6 +133,16 @@ pgrx::extension_sql_file!(
         vector_queries::vector_capture,
         vector_queries::forget_vector_queries,
         vector_drift::vector_drift,
+        pool_pressure::pool_pressure,
+        pool_sizing::pool_sizing,
+        "lock_tree",
+        "long_running",
+        sample_activity::sample_activity,
+        "activity_history",
+        activity_history::activity_recording,
+        activity_history::start_activity_history,
+        activity_history::stop_activity_history,
+        pgbouncer_pressure::pgbouncer_pressure,
     ]
 );
 pgrx::extension_sql_file!(
@@ -146,6 +174,11 @@ pgrx::extension_sql_file!(
         vector_recall::vector_recall,
         vector_drift::vector_drift,
         vector_tune::vector_tune,
+        pool_pressure::pool_pressure,
+        pool_sizing::pool_sizing,
+        lock_tree::lock_tree,
+        long_running::long_running,
+        pgbouncer_pressure::pgbouncer_pressure,
     ]
 );
 pgrx::extension_sql_file!("../../sql/grants.sql", name = "grants", finalize);

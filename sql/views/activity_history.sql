@@ -1,0 +1,2 @@
+create view dbre.activity_history as
+select * from dbre.activity_history();

@@ -1,0 +1,2 @@
+create view dbre.long_running as
+select * from dbre.long_running();
