@@ -24,3 +24,6 @@ select dbre.configure_rule('bloated_index',
 select dbre.configure_rule(rule, options => '{"min_rows": 500}')
 from dbre.rules where rule in ('vector_operator_not_indexed', 'vector_distance_wrapped') \g /dev/null
 select dbre.configure_rule('pgvector_outdated', enabled => false) \g /dev/null
+
+-- A demonstration does not wait for minutes.
+select dbre.configure_rule('transaction_leaked', options => '{"min_seconds": 1}') \g /dev/null

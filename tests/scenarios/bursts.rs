@@ -317,7 +317,8 @@ fn not_preloaded(database: &Database) {
     assert_eq!(value::<i64>(&mut client, "select dbre.reset_n_plus_one_bursts()"), 0);
     let settings =
         "select string_agg(name || '=' || setting, ' ' order by name) from pg_settings where name like 'dbre.%'";
-    let expected = "dbre.n_plus_one_threshold=10 dbre.n_plus_one_window=1000 dbre.vector_queries_per_index=1000 \
+    let expected = "dbre.activity_history_period=60 dbre.activity_sample_interval=0 dbre.n_plus_one_threshold=10 \
+                    dbre.n_plus_one_window=1000 dbre.vector_queries_per_index=1000 \
                     dbre.vector_queries_retention=43200 dbre.vector_sample_rate=0";
     assert_eq!(value::<String>(&mut client, settings), expected);
 }

@@ -1,13 +1,11 @@
 //! Whatever happens to sessions, what they share stays usable.
 
 use crate::bursts::{LIST, PRELOADED, Preloaded, TABLES, bursts, holds, lookups, only};
-use crate::server::{Database, Server, execute, query, refused, run, shown, text, trial, value, wait_until};
+use crate::server::{Database, Server, execute, query, refused, shown, text, trial, value, wait_until};
 use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use postgres::NoTls;
 use serde_json::json;
-use std::fs;
-use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -188,12 +186,8 @@ fn killed() {
         let busy =
             thread::spawn(move || while victim.batch_execute("select title from post where author_id = 1").is_ok() {});
         thread::sleep(Duration::from_millis(50 + round * 7));
-        run(Command::new("kill").args(["-9", &pid.to_string()]), "");
+        server.crash(pid);
         busy.join().unwrap();
-        // Until the postmaster has seen it, connections are still taken.
-        let log = server.folder.join("server.log");
-        let starts = || fs::read_to_string(&log).unwrap().matches("is ready to accept connections").count();
-        wait_until("the server has restarted", || starts() as u64 == round + 2);
         let mut client = database.connect();
         assert!(bursts(&mut client).is_empty(), "what was shared began anew");
         execute(&mut client, "begin");

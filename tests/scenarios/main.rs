@@ -1,6 +1,9 @@
 //! What can only be seen from outside: real clusters, roles, sessions, psql. `cargo test --test scenarios [-- FILTER]`.
 
+mod activity;
+mod activity_history;
 mod arguments;
+mod bouncer;
 mod bursts;
 mod bursts_errors;
 mod bursts_faults;
@@ -16,6 +19,8 @@ mod index_advice_faults;
 mod index_advice_limits;
 mod index_advice_privileges;
 mod index_advice_tables;
+mod lock_tree;
+mod long_running;
 mod migration_corpus;
 mod migration_differential;
 mod migration_dry_run;
@@ -32,12 +37,19 @@ mod migration_text;
 mod migration_truth;
 mod n_plus_one;
 mod n_plus_one_privileges;
+mod pgbouncer;
+mod pool_callers;
+mod pool_faults;
+mod pool_leak;
+mod pool_pressure;
+mod pool_sizing;
 mod privileges;
 mod query_findings;
 mod reports;
 mod rewrite_forms;
 mod rewrites;
 mod rule_cases;
+mod rule_sessions;
 mod sample_app;
 mod server;
 mod server_log;
@@ -75,14 +87,22 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(arguments.test_threads.map_or(THREADS, |threads| threads.min(THREADS)));
     // Statistics and age change only by what a trial does.
-    let server = Arc::new(Server::start(&["autovacuum = off", "pg_stat_statements.max = 50000"]));
+    let server = Arc::new(Server::start(&[
+        "autovacuum = off",
+        "pg_stat_statements.max = 50000",
+        "max_prepared_transactions = 20",
+    ]));
     let mut trials = Vec::new();
     trials.extend(rule_cases::trials(&server));
     trials.extend(sample_app::trials(&server));
     trials.extend(foreign_schemas::trials(&server));
     trials.extend(arguments::trials(&server));
     trials.extend(privileges::trials(&server));
+    trials.extend(activity::trials(&server));
+    trials.extend(activity_history::trials());
     trials.extend(standby::trials(&server));
+    trials.extend(long_running::trials(&server));
+    trials.extend(pool_sizing::trials(&server));
     trials.extend(explain::trials(&server));
     trials.extend(explain_faults::trials(&server));
     trials.extend(faults::trials(&server));
@@ -137,6 +157,12 @@ fn main() {
     trials.extend(vector_capture::trials(&preloaded));
     trials.extend(vector_capture_faults::trials(&server, &preloaded));
     drop(preloaded);
+    trials.extend(pool_pressure::trials());
+    trials.extend(lock_tree::trials());
+    trials.extend(pool_callers::trials());
+    trials.extend(pool_leak::trials());
+    trials.extend(pool_faults::trials(&server));
+    trials.extend(pgbouncer::trials(&server));
     // The summary shows what panicked; where is enough here.
     panic::set_hook(Box::new(|panic| eprintln!("failed at {}", panic.location().unwrap())));
     let conclusion = libtest_mimic::run(&arguments, trials);

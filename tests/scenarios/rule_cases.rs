@@ -1,12 +1,16 @@
 //! Every example of every rule: found as often as it says, and gone after its own fix.
 
+use crate::bouncer::{console_in, folder_of};
 use crate::rewrites::finding_keeps_rows;
-use crate::server::{Database, Server, execute, query, shown, text, trial, value};
+use crate::rule_sessions::Sessions;
+use crate::server::{Database, Server, execute, query, shown, text, trial, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::types::Type;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 /// Rules that need one of these are not among those of dbre.check(): they judge what another function finds or is given.
 const INDEX_ADVICE: &str = "index advice (dbre.index_advice())";
@@ -18,6 +22,8 @@ const LOOKUPS: &str = "lookups among the statements (dbre.n_plus_one())";
 const MIGRATION: &str = "migration (dbre.migration_findings())";
 const CASCADE: &str = "cascade (dbre.cascade_findings())";
 const VECTORS: &str = "vectors (dbre.vector_index_advice())";
+const ACTIVITY: &str = "activity of this moment (dbre.pool_pressure())";
+const PGBOUNCER: &str = "PgBouncer's console (dbre.pgbouncer_pressure())";
 const BURSTS: &str = "bursts that the hook has seen (dbre.n_plus_one())";
 
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
@@ -76,12 +82,16 @@ fn is_documented(rule: &Value) {
     assert_eq!(names.len(), examples.len(), "{id}: two examples of one name among {names:?}");
 }
 
+fn needs(rule: &Value, need: &str) -> bool {
+    rule["needs"].as_array().unwrap().iter().any(|needed| needed == need)
+}
+
 /// What the rule finds: in the database, or in what the example leaves for the function that runs the rule. `settings` are
 /// made in the same session.
 #[track_caller]
 fn found(database: &Database, rule: &Value, settings: &str) -> Vec<Value> {
     let id = text(rule, "rule");
-    let needs = |need: &str| rule["needs"].as_array().unwrap().iter().any(|needed| needed == need);
+    let needs = |need: &str| needs(rule, need);
     let mut client = database.connect();
     let sql = if needs(INDEX_ADVICE) {
         // An example that needs another limit sets it for its database.
@@ -112,6 +122,10 @@ fn found(database: &Database, rule: &Value, settings: &str) -> Vec<Value> {
         "select f.* from example e cross join lateral dbre.migration_findings(e.migration) f"
     } else if needs(VECTORS) {
         &format!("select * from dbre.vector_index_advice({})", example_arguments(&mut client))
+    } else if needs(PGBOUNCER) {
+        &format!("select * from dbre.pgbouncer_pressure('{}')", console_in(&folder_of(database)))
+    } else if needs(ACTIVITY) {
+        &format!("select * from dbre.pool_pressure(target_database => '{}')", database.name)
     } else if needs(SERVER_LOG) {
         "select f.* from example_log l cross join lateral dbre.log_findings(since => '-infinity', files => array[l.file]) f"
     } else {
@@ -132,10 +146,22 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
     database.psql(&setup.replace("-- errors expected", "\\set ON_ERROR_STOP off"));
     run_traffic(database);
     write_log(database);
+    let needs = |need: &str| needs(rule, need);
+    let live = needs(ACTIVITY) || needs(PGBOUNCER);
+    let _sessions = live.then(|| Sessions::open(database));
     let id = text(rule, "rule");
     let found = |settings: &str| found(database, rule, settings);
-    let findings = found("");
-    assert_eq!(findings.len() as u64, example["finds"].as_u64().unwrap(), "{setup}\n-- {}", shown(&findings));
+    let wanted = example["finds"].as_u64().unwrap();
+    let mut findings = found("");
+    // A client that waits may wait for its parallel workers to begin.
+    for _ in 0..if live { 50 } else { 0 } {
+        if findings.len() as u64 == wanted {
+            break;
+        }
+        thread::sleep(Duration::from_millis(100));
+        findings = found("");
+    }
+    assert_eq!(findings.len() as u64, wanted, "{setup}\n-- {}", shown(&findings));
     findings.iter().for_each(is_complete);
     findings.iter().for_each(|finding| finding_keeps_rows(database, finding));
     let identities = |findings: &[Value]| -> Vec<(String, String)> {
@@ -154,8 +180,7 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
     }
     // One finding's fix may serve another's.
     assert!(!clears || !fixes.is_empty(), "{setup}\n-- no fix in {}", shown(&findings));
-    let migrates = rule["needs"].as_array().unwrap().iter().any(|needed| needed == MIGRATION);
-    if migrates && clears {
+    if needs(MIGRATION) && clears {
         put_in_place(database, &findings);
         let left = found("");
         assert!(left.is_empty(), "{setup}\n-- with the fixes in place still there: {}", shown(&left));
@@ -169,6 +194,12 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
         // Not those that set something for what they do.
         let sets = |fix: &&str| fix.lines().all(|line| line.to_lowercase().starts_with("set "));
         let settings: Vec<&str> = fixes.iter().copied().filter(sets).collect();
+        if needs(ACTIVITY) {
+            wait_until("a cancelled statement has ended", || {
+                let left = found("");
+                !left.iter().any(|finding| before.iter().any(|(_, object)| object == text(finding, "object")))
+            });
+        }
         let left = found(&settings.join("\n"));
         let again = left.iter().any(|finding| before.iter().any(|(_, object)| object == text(finding, "object")));
         assert!(!again, "{setup}\n-- fixed by\n{}\n-- and still there: {}", fixes.join("\n"), shown(&left));

@@ -83,6 +83,15 @@ impl Server {
         Config::new().host_path(&self.folder).dbname(database).user(user).connect(NoTls)
     }
 
+    /// Kills a server process, as the kernel does when memory runs out, and waits until the server has recovered from it.
+    pub fn crash(&self, pid: i32) {
+        let mut witness = self.connect("postgres", "postgres");
+        run(Command::new("kill").args(["-KILL", &pid.to_string()]), "");
+        // Until the postmaster has seen it, connections are still taken.
+        wait_until("the server ends all sessions", || witness.batch_execute("select 1").is_err());
+        wait_until("the server has recovered", || self.try_connect("postgres", "postgres").is_ok());
+    }
+
     /// A client program with this cluster as its default.
     pub fn client(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
@@ -169,10 +178,19 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let dropped = self
-            .server
-            .try_connect("postgres", "postgres")
-            .and_then(|mut client| client.batch_execute(&format!("drop database {} with (force)", self.name)));
+        // With the roles that are named after it.
+        let roles = format!(
+            "do $$ declare name text; begin
+                 for name in select rolname from pg_roles where rolname ~ '^{}([^0-9]|$)' loop
+                     execute format('drop role %I', name);
+                 end loop;
+             end $$",
+            self.name
+        );
+        let dropped = self.server.try_connect("postgres", "postgres").and_then(|mut client| {
+            client.batch_execute(&format!("drop database {} with (force)", self.name))?;
+            client.batch_execute(&roles)
+        });
         if let Err(error) = dropped {
             eprintln!("drop database {}: {error}", self.name);
         }

@@ -4,7 +4,6 @@ use crate::server::{Database, Server, execute, query, refused, shown, text, tria
 use libtest_mimic::Trial;
 use postgres::{Client, NoTls};
 use serde_json::Value;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, thread};
@@ -111,13 +110,7 @@ fn what_happened_is_found(destination: &str) {
     assert!(text(the(&found, "log_not_read_whole"), "summary").contains("1 file not read"), "{}", shown(&found));
     fs::remove_file(log.join("old.csv.gz")).unwrap();
 
-    let pid: i32 = value(&mut client, "select pg_backend_pid()");
-    let mut witness = database.connect();
-    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
-    // Until the postmaster has seen it, connections are still taken.
-    wait_until("the server ends all sessions", || witness.batch_execute("select 1").is_err());
-    let again = || Client::connect(&format!("host={} user=postgres dbname=postgres", server.folder.display()), NoTls);
-    wait_until("the server has recovered", || again().is_ok());
+    server.crash(value(&mut client, "select pg_backend_pid()"));
     let found = findings(&mut database.connect(), "");
     let crash = the(&found, "server_crashed");
     assert_eq!((text(crash, "severity"), found[0]["rule"].as_str()), ("critical", Some("server_crashed")), "{crash:#}");

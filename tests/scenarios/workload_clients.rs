@@ -75,14 +75,20 @@ pub fn pgbench(database: &Database, user: &str, script: &str, clients: usize, ti
 
 /// `tests/app/sqlalchemy/client.py COMMAND`; what it read.
 pub fn sqlalchemy(database: &Database, user: &str, command: &str, requests: usize, pages: &str) -> String {
+    let mut python = python(database, "client.py");
+    python.arg(command).args(["--requests", &requests.to_string(), "--pages", pages]);
+    send(database, user, command, &mut python)
+}
+
+/// A program of `tests/app/sqlalchemy`.
+pub fn python(database: &Database, script: &str) -> Command {
     let packages = Path::new(ROOT).join("target/python");
     assert!(packages.join("installed").exists(), "the client's Python packages are missing: run bin/setup");
     let mut python = Command::new("python3");
     python.env("PYTHONPATH", packages).env("PYTHONDONTWRITEBYTECODE", "1");
     python.env("PGHOST", &database.server.folder).env("PGPORT", "5432").env("PGDATABASE", &database.name);
-    python.arg(Path::new(ROOT).join("tests/app/sqlalchemy/client.py")).arg(command);
-    python.args(["--requests", &requests.to_string(), "--pages", pages]);
-    send(database, user, command, &mut python)
+    python.arg(Path::new(ROOT).join("tests/app/sqlalchemy").join(script));
+    python
 }
 
 /// Runs a client of the first tenant, and waits until its sessions have ended and left their figures.

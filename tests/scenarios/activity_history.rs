@@ -1,0 +1,260 @@
+//! The recorder of dbre.activity_history, whatever happens to it and to the server.
+
+use crate::activity::{named, running};
+use crate::server::{Database, Server, execute, query, refused, shown, text, value, wait_until};
+use crate::standby::standby_of;
+use libtest_mimic::Trial;
+use postgres::Client;
+use serde_json::Value;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+pub fn trials() -> Vec<Trial> {
+    let alone = |name: &str, body: fn()| {
+        Trial::test(name, move || {
+            body();
+            Ok(())
+        })
+    };
+    vec![
+        alone("activity_history::by_a_call", by_a_call),
+        alone("activity_history::by_a_setting", by_a_setting),
+        alone("activity_history::bounded", bounded),
+        alone("activity_history::no_worker_slot", no_worker_slot),
+        alone("activity_history::on_a_standby", on_a_standby),
+        alone("activity_history::privileges", privileges),
+    ]
+}
+
+fn server(settings: &[&str]) -> (Arc<Server>, Database) {
+    let server = Arc::new(Server::start(&[settings, &["autovacuum = off"]].concat()));
+    let database = Database::create(&server);
+    (server, database)
+}
+
+fn recording(client: &mut Client) -> Value {
+    value(client, "select to_jsonb(r) from dbre.activity_recording() r")
+}
+
+fn rows(client: &mut Client, condition: &str) -> Vec<Value> {
+    let sql = format!("select to_jsonb(h) from dbre.activity_history h where {condition} order by period_start");
+    query(client, &sql).iter().map(|row| row.get(0)).collect()
+}
+
+fn samples(client: &mut Client) -> i64 {
+    value(client, "select samples from dbre.activity_recording()")
+}
+
+/// What is true of every row, whatever the load.
+fn consistent(client: &mut Client) {
+    let wrong = "select to_jsonb(h) from dbre.activity_history h
+        where mean_sessions > most_sessions or mean_in_use > most_in_use or mean_active > most_active
+            or breakdown <> 'wait' and (most_active > most_in_use or most_in_use > most_sessions)
+            or samples < 1 or samples_missed < 0";
+    let wrong: Vec<Value> = query(client, wrong).iter().map(|row| row.get(0)).collect();
+    assert!(wrong.is_empty(), "{}", shown(&wrong));
+}
+
+fn by_a_call() {
+    let (server, database) = server(&["max_connections = 50"]);
+    let mut client = database.connect();
+    let before = recording(&mut client);
+    assert_eq!((&before["recording"], &before["samples"]), (&false.into(), &0.into()));
+    assert!(text(&before, "reason").contains("start_activity_history"), "{before:#}");
+    assert!(rows(&mut client, "true").is_empty());
+    let begun = "select dbre.start_activity_history('20 ms', '1 s')";
+    assert!(value::<bool>(&mut client, begun));
+    assert!(!value::<bool>(&mut client, begun), "it runs already");
+    let sleeping: Vec<_> = (0..3).map(|_| running(named(&database, "sleeps"), "select pg_sleep(3.5)")).collect();
+    let mut open = named(&database, "it's \"open\"");
+    execute(&mut open, "begin; select 1");
+    for session in sleeping {
+        session.join().unwrap();
+    }
+    let pools = rows(&mut client, "application_name = 'sleeps'");
+    let whole = pools.iter().find(|row| row["mean_active"] == 3).unwrap_or_else(|| panic!("{}", shown(&pools)));
+    assert_eq!((&whole["most_active"], text(whole, "database")), (&3.into(), database.name.as_str()));
+    assert!((25..=51).contains(&whole["samples"].as_i64().unwrap()), "{whole:#}");
+    let waits = rows(&mut client, "wait_event = 'PgSleep'");
+    assert!(waits.iter().any(|row| row["mean_sessions"] == 3), "{}", shown(&waits));
+    let idle = rows(&mut client, "application_name = 'it''s \"open\"' and most_in_use = 1 and most_active = 0");
+    assert!(!idle.is_empty());
+    consistent(&mut client);
+    let said = recording(&mut client);
+    assert_eq!((&said["recording"], &said["reason"]), (&true.into(), &Value::Null), "{said:#}");
+    assert!(said["share_of_a_core"].as_f64().unwrap() < 0.1, "{said:#}");
+    assert!((1..=8 << 20).contains(&said["memory_bytes"].as_i64().unwrap()), "{said:#}");
+    // It is in no database, and holds nothing back.
+    let worker = "select to_jsonb(a) from pg_stat_activity a where backend_type = 'pg_dbre'";
+    let worker: Value = value(&mut client, worker);
+    assert!(worker["datname"].is_null() && worker["backend_xmin"].is_null() && worker["backend_xid"].is_null());
+    assert_eq!(
+        value::<i64>(
+            &mut client,
+            "select count(*) from pg_locks l join pg_stat_activity a using (pid) where backend_type = 'pg_dbre'"
+        ),
+        0
+    );
+    drop(open);
+    let gone = Database::create(&server);
+    let name = gone.name.clone();
+    let mut there = named(&gone, "gone");
+    wait_until("it is seen", || !rows(&mut client, &format!("database = '{name}'")).is_empty());
+    execute(&mut there, "select 1");
+    drop(there);
+    drop(gone);
+    assert!(rows(&mut client, &format!("database = '{name}'")).is_empty());
+    let left = rows(&mut client, "application_name = 'gone'");
+    assert!(!left.is_empty() && left.iter().all(|row| row["database"].is_null()), "{}", shown(&left));
+    concurrent_readers(&database);
+    assert!(value::<bool>(&mut client, "select dbre.stop_activity_history()"));
+    assert!(!value::<bool>(&mut client, "select dbre.stop_activity_history()"));
+    let (kept, taken) = (rows(&mut client, "true").len(), samples(&mut client));
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!((rows(&mut client, "true").len(), samples(&mut client)), (kept, taken), "nothing is added");
+    assert!(text(&recording(&mut client), "reason").contains("stop_activity_history"));
+    // It goes on where it was, and one that is killed comes again; so it does after a crash, which forgets what was recorded.
+    assert!(value::<bool>(&mut client, "select dbre.start_activity_history('50 ms', '1 s')"));
+    assert!(rows(&mut client, "true").len() >= kept);
+    let pid = recording(&mut client)["pid"].as_i64().unwrap();
+    execute(&mut client, &format!("select pg_terminate_backend({pid}, 5000)"));
+    assert!(text(&recording(&mut client), "reason").contains("starts again"), "{:#}", recording(&mut client));
+    wait_until("it has come again", || recording(&mut client)["recording"] == true);
+    assert_eq!(text(&recording(&mut client), "sample_interval"), "00:00:00.05");
+    server.crash(value(&mut client, "select pg_backend_pid()"));
+    let mut client = database.connect();
+    wait_until("it records again", || samples(&mut client) > 0);
+    assert!(rows(&mut client, "application_name = 'sleeps'").is_empty());
+    consistent(&mut client);
+}
+
+fn concurrent_readers(database: &Database) {
+    let readers: Vec<_> = (0..6)
+        .map(|_| {
+            let mut client = database.connect();
+            thread::spawn(move || {
+                for _ in 0..20 {
+                    consistent(&mut client);
+                    query(&mut client, "select * from dbre.activity_recording()");
+                }
+            })
+        })
+        .collect();
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+}
+
+fn by_a_setting() {
+    let (_server, database) = server(&[
+        "shared_preload_libraries = 'pg_dbre'",
+        "dbre.activity_sample_interval = 50ms",
+        "dbre.activity_history_period = 2s",
+    ]);
+    let mut client = database.connect();
+    wait_until("it records", || samples(&mut client) > 5);
+    assert_eq!(text(&recording(&mut client), "period"), "00:00:02");
+    let reloaded = |client: &mut Client, value: &str| {
+        execute(client, &format!("alter system set dbre.activity_sample_interval = {value}"));
+        execute(client, "select pg_reload_conf()");
+    };
+    reloaded(&mut client, "0");
+    wait_until("it pauses", || recording(&mut client)["recording"] == false);
+    assert_eq!(text(&recording(&mut client), "reason"), "dbre.activity_sample_interval is 0");
+    let paused = samples(&mut client);
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(samples(&mut client), paused);
+    reloaded(&mut client, "'20ms'");
+    wait_until("it goes on", || samples(&mut client) > paused + 5);
+    assert_eq!(text(&recording(&mut client), "sample_interval"), "00:00:00.02");
+    // What is called for counts until the server starts again.
+    assert!(!value::<bool>(&mut client, "select dbre.start_activity_history('100 ms', '1 s')"));
+    wait_until("it has the other times", || text(&recording(&mut client), "sample_interval") == "00:00:00.1");
+    reloaded(&mut client, "'30ms'");
+    let now = samples(&mut client);
+    wait_until("it goes on", || samples(&mut client) > now + 3);
+    assert_eq!(text(&recording(&mut client), "sample_interval"), "00:00:00.1");
+    consistent(&mut client);
+}
+
+/// Thousands of application names in one period.
+fn bounded() {
+    let (_server, database) = server(&["max_connections = 50"]);
+    let mut client = database.connect();
+    assert!(value::<bool>(&mut client, "select dbre.start_activity_history('10 ms', '1 h')"));
+    let bytes = recording(&mut client)["memory_bytes"].as_i64().unwrap();
+    let renaming: Vec<_> = (0..30)
+        .map(|number| {
+            let sql = format!(
+                "do $$ begin for turn in 1..250 loop
+                    perform set_config('application_name', '{number} ' || turn, false), pg_sleep(0.01);
+                end loop; end $$"
+            );
+            running(database.connect(), &sql)
+        })
+        .collect();
+    renaming.into_iter().for_each(|session| session.join().unwrap());
+    wait_until("it is published", || !rows(&mut client, "breakdown = 'pool' and application_name is null").is_empty());
+    // The period goes on: of one moment.
+    let (all, pools): (Vec<_>, Vec<_>) =
+        rows(&mut client, "breakdown <> 'wait'").into_iter().partition(|row| row["breakdown"] == "all");
+    assert_eq!(pools.len(), 1001, "as many as there is room for, and the rest together");
+    assert_eq!(recording(&mut client)["memory_bytes"], bytes);
+    let sum: f64 = pools.iter().map(|row| row["mean_sessions"].as_f64().unwrap()).sum();
+    let all = all[0]["mean_sessions"].as_f64().unwrap();
+    assert!((sum - all).abs() < 0.1, "none is lost: {sum} of {all}");
+    consistent(&mut client);
+    // The caller's own look is bounded as well.
+    value::<i64>(&mut client, "select count(*) from dbre.sample_activity('50 ms', '10 ms')");
+}
+
+fn no_worker_slot() {
+    let (_server, database) = server(&["max_worker_processes = 0"]);
+    let mut client = database.connect();
+    let error = refused(&mut client, "select dbre.start_activity_history()");
+    assert_eq!(error.code().code(), "53400", "{}", error.message());
+    assert!(error.hint().unwrap().contains("max_worker_processes"));
+    assert_eq!(recording(&mut client)["recording"], false);
+    assert!(value::<i64>(&mut client, "select count(*) from dbre.sample_activity('50 ms', '10 ms')") >= 1);
+}
+
+fn on_a_standby() {
+    let (primary, database) = server(&["wal_level = replica", "hot_standby = on"]);
+    let standby = standby_of(&primary);
+    let mut there = standby.connect(&database.name, "postgres");
+    assert!(value::<bool>(&mut there, "select dbre.start_activity_history('20 ms', '1 s')"));
+    wait_until("it records", || samples(&mut there) > 10);
+    wait_until("it is published", || !rows(&mut there, "breakdown = 'pool'").is_empty());
+    assert_eq!(
+        value::<i64>(&mut there, "select count(*) from dbre.sample_activity('50 ms', '10 ms') where breakdown = 'all'"),
+        1
+    );
+    execute(&mut there, "select pg_promote()");
+    let then = samples(&mut there);
+    wait_until("it goes on", || samples(&mut there) > then + 10);
+    assert!(value::<bool>(&mut there, "select dbre.stop_activity_history()"));
+}
+
+fn privileges() {
+    let (_server, database) = server(&[]);
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        "create role plain login; grant usage on schema dbre to plain; grant select on dbre.activity_history to plain;
+         grant execute on function dbre.activity_history(), dbre.activity_recording() to plain;
+         create role watching login in role pg_monitor",
+    );
+    assert!(value::<bool>(&mut client, "select dbre.start_activity_history('20 ms', '1 s')"));
+    let sleeping = running(named(&database, "theirs"), "select pg_sleep(2.5)");
+    let own = running(database.connect_as("plain"), "set application_name = 'mine'; select pg_sleep(2.5)");
+    sleeping.join().unwrap();
+    own.join().unwrap();
+    let mut plain = database.connect_as("plain");
+    assert!(rows(&mut plain, "breakdown = 'wait'").is_empty());
+    let theirs = rows(&mut plain, "application_name = 'theirs'");
+    assert!(theirs.iter().all(|row| row["most_sessions"] == 1 && row["most_in_use"].is_null()), "{}", shown(&theirs));
+    assert!(rows(&mut plain, "breakdown = 'all'").iter().all(|row| row["mean_active"].is_null()));
+    assert!(rows(&mut plain, "application_name = 'mine'").iter().any(|row| row["most_active"] == 1));
+    let mut watching = database.connect_as("watching");
+    assert!(!rows(&mut watching, "wait_event = 'PgSleep'").is_empty());
+    assert!(rows(&mut watching, "application_name = 'theirs'").iter().any(|row| row["most_active"] == 1));
+}

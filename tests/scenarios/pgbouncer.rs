@@ -1,0 +1,362 @@
+//! `dbre.pgbouncer_pressure()` before a real PgBouncer, and before what only pretends to be one.
+
+use crate::bouncer::{Bouncer, Manner, console_in, folder_of, pretend};
+use crate::server::{Database, Server, execute, query, refused, shown, text, trial, value, wait_until};
+use libtest_mimic::Trial;
+use postgres::{Client, NoTls};
+use serde_json::Value;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
+    vec![
+        trial(server, "pgbouncer::saturated_by_open_transactions", saturated),
+        trial(server, "pgbouncer::saturated_by_a_lock", blocked),
+        trial(server, "pgbouncer::paused", paused),
+        trial(server, "pgbouncer::the_server_refuses", server_refuses),
+        trial(server, "pgbouncer::session_mode", session_mode),
+        trial(server, "pgbouncer::arguments", arguments),
+        trial(server, "pgbouncer::credentials", credentials),
+        trial(server, "pgbouncer::no_answer", no_answer),
+        trial(server, "pgbouncer::dies_in_the_middle", dies),
+        trial(server, "pgbouncer::unknown_columns", unknown_columns),
+    ]
+}
+
+fn prepare(database: &Database, settings: &str) -> (Bouncer, Client) {
+    let mut client = database.connect();
+    execute(&mut client, "create extension dblink");
+    (Bouncer::start(database, settings), client)
+}
+
+/// Rows of the function, the pools among them; nothing is left open.
+#[track_caller]
+fn pressure(client: &mut Client, arguments: &str) -> Vec<Value> {
+    let sql = format!("select to_jsonb(p) from dbre.pgbouncer_pressure({arguments}) p order by p.step");
+    let rows = query(client, &sql).iter().map(|row| row.get(0)).collect();
+    nothing_open(client);
+    rows
+}
+
+#[track_caller]
+fn nothing_open(client: &mut Client) {
+    let schema: String =
+        value(client, "select extnamespace::regnamespace::text from pg_extension where extname = 'dblink'");
+    assert!(value::<bool>(client, &format!("select {schema}.dblink_get_connections() is null")));
+}
+
+#[track_caller]
+fn finding<'a>(rows: &'a [Value], rule: &str) -> &'a Value {
+    rows.iter().find(|row| row["rule"] == rule).unwrap_or_else(|| panic!("no {rule} in {}", shown(rows)))
+}
+
+fn pools(rows: &[Value]) -> Vec<&Value> {
+    rows.iter().filter(|row| row["rule"].is_null()).collect()
+}
+
+fn client(bouncer: &Bouncer, database: &Database, user: &str, name: &str) -> Client {
+    bouncer.config(&database.name, user).application_name(name).connect(NoTls).unwrap()
+}
+
+/// Connected first, as it would wait at login else.
+fn send(mut client: Client, sql: &'static str) -> JoinHandle<()> {
+    thread::spawn(move || drop(client.batch_execute(sql)))
+}
+
+fn saturated(database: &Database) {
+    let mut control = database.connect();
+    execute(&mut control, "create schema \"Ext\"; create extension dblink schema \"Ext\"");
+    let bouncer = Bouncer::start(database, "pool_mode = transaction\ndefault_pool_size = 2");
+    let clients: Vec<Client> =
+        (0..10).map(|number| client(&bouncer, database, "postgres", &format!("web {number}"))).collect();
+    let mut clients = clients.into_iter();
+    let holders: Vec<Client> = clients.by_ref().take(2).collect();
+    let holders: Vec<Client> = holders
+        .into_iter()
+        .map(|mut holder| {
+            execute(&mut holder, "begin; create temp table t () on commit drop; select 'the last one'");
+            holder
+        })
+        .collect();
+    let waiters: Vec<_> = clients.map(|waiter| send(waiter, "select 1")).collect();
+    wait_until("8 clients wait", || bouncer.clients_waiting() == 8);
+    thread::sleep(Duration::from_millis(1100));
+
+    let dsn = format!("'{}'", bouncer.dsn());
+    execute(&mut control, "begin read only");
+    let rows = pressure(&mut control, &dsn);
+    execute(&mut control, "commit");
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    assert_eq!(text(waiting, "severity"), "high", "{waiting:#}");
+    let evidence = &waiting["evidence"];
+    assert_eq!(evidence["root"], "pool_full", "{waiting:#}");
+    assert_eq!(evidence["clients_waiting"], 8);
+    assert_eq!(evidence["sessions_idle_in_transaction"], 2, "{waiting:#}");
+    assert_eq!(
+        evidence["idle_in_transaction"][0]["last_statement"],
+        "begin; create temp table t () on commit drop; select 'the last one'"
+    );
+    assert!(text(waiting, "cause").contains("2 are idle in a transaction"), "{waiting:#}");
+    assert!(waiting["fix_sql"].is_null(), "too young to be ended: {waiting:#}");
+    let [pool] = pools(&rows)[..] else { panic!("{}", shown(&rows)) };
+    assert_eq!((&pool["cl_waiting"], &pool["sv_active"], &pool["pool_size"]), (&8.into(), &2.into(), &2.into()));
+    assert_eq!((&pool["database"], text(pool, "user_name")), (&database.name.as_str().into(), "postgres"));
+    assert!(pool["maxwait_seconds"].as_f64().unwrap() >= 1.0 && pool["severity"].is_null(), "{pool:#}");
+
+    // The whole server's look has it too.
+    let whole = format!("select to_jsonb(p) from dbre.pool_pressure(pgbouncer => {dsn}) p");
+    let whole: Vec<Value> = query(&mut control, &whole).iter().map(|row| row.get(0)).collect();
+    let same = finding(&whole, "pgbouncer_clients_waiting");
+    assert_eq!(same["fingerprint"], waiting["fingerprint"]);
+
+    execute(
+        &mut control,
+        "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"left_open_seconds\": 1, \"critical_share\": 0.001}')",
+    );
+    let rows = pressure(&mut control, &dsn);
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    assert_eq!(text(waiting, "severity"), "critical");
+    database.psql(text(waiting, "fix_sql"));
+    assert!(text(waiting, "risk").contains("rolled back"), "{waiting:#}");
+    waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+    let freed: Vec<bool> = query(&mut control, text(waiting, "verify_sql")).iter().map(|row| row.get(0)).collect();
+    assert_eq!(freed, [true, true]);
+    assert_eq!(bouncer.clients_waiting(), 0);
+    drop(holders);
+}
+
+fn blocked(database: &Database) {
+    let (bouncer, mut control) = prepare(database, "pool_mode = transaction\ndefault_pool_size = 2");
+    execute(&mut control, "create table t (a int)");
+    let clients: Vec<Client> = (0..3).map(|_| client(&bouncer, database, "postgres", "web")).collect();
+    let mut blocker = database.connect();
+    execute(&mut blocker, "begin; lock table t");
+    let waiters: Vec<_> = clients.into_iter().map(|client| send(client, "select * from t")).collect();
+    wait_until("a client waits", || bouncer.clients_waiting() == 1);
+    execute(&mut control, "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0}')");
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    assert_eq!(waiting["evidence"]["sessions_waiting_for_locks"], 2, "{waiting:#}");
+    assert!(text(waiting, "cause").contains("2 wait for locks"), "{waiting:#}");
+    execute(&mut blocker, "rollback");
+    waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+}
+
+fn paused(database: &Database) {
+    let (bouncer, mut control) = prepare(database, "pool_mode = transaction");
+    let waiter = client(&bouncer, database, "postgres", "web");
+    let mut console = bouncer.console();
+    console.simple_query(&format!("PAUSE {}", database.name)).unwrap();
+    let waiter = send(waiter, "select 1");
+    wait_until("a client waits", || bouncer.clients_waiting() == 1);
+    execute(&mut control, "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0}')");
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    assert_eq!(waiting["evidence"]["root"], "paused", "{waiting:#}");
+    let command = text(waiting, "app_fix").split_once("On the console: ").unwrap().1.split_once(';').unwrap().0;
+    console.simple_query(command).unwrap();
+    waiter.join().unwrap();
+}
+
+fn server_refuses(database: &Database) {
+    let (bouncer, mut control) = prepare(database, "pool_mode = transaction\ndefault_pool_size = 5");
+    let role = format!("{}_app", database.name);
+    std::fs::write(bouncer.folder.join("users"), format!("\"postgres\" \"\"\n\"{role}\" \"\"\n")).unwrap();
+    bouncer.console().simple_query("RELOAD").unwrap();
+    execute(&mut control, &format!("create role {role} login connection limit 1"));
+    let mut holder = client(&bouncer, database, &role, "holder");
+    let waiter = client(&bouncer, database, &role, "waiter");
+    execute(&mut holder, "begin");
+    let waiter = send(waiter, "select 1");
+    wait_until("a client waits", || bouncer.clients_waiting() == 1);
+    execute(&mut control, "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0}')");
+    // While it tries there is one that logs in; it is refused at once.
+    thread::sleep(Duration::from_millis(300));
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    assert_eq!(waiting["evidence"]["root"], "server_connections_not_opened", "{waiting:#}");
+    assert!(text(waiting, "cause").contains(&format!("CONNECTION LIMIT 1 of role {role}")), "{waiting:#}");
+    drop((holder, bouncer));
+    waiter.join().unwrap();
+    execute(&mut control, &format!("drop role {role}"));
+}
+
+fn session_mode(database: &Database) {
+    let (bouncer, mut control) =
+        prepare(database, "pool_mode = session\ndefault_pool_size = 2\nmax_prepared_statements = 0");
+    execute(
+        &mut control,
+        "select dbre.configure_rule('pgbouncer_session_pooling', options => '{\"min_idle_seconds\": 0, \"min_connections\": 2}')",
+    );
+    let mut kept: Vec<Client> = (0..2).map(|_| client(&bouncer, database, "postgres", "kept")).collect();
+    kept.iter_mut().for_each(|client| execute(client, "select 1"));
+    execute(&mut kept[0], "listen jobs");
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let idle = finding(&rows, "pgbouncer_session_pooling");
+    assert_eq!(idle["evidence"]["connections_idle"], 2, "{idle:#}");
+    assert!(text(idle, "app_fix").contains("would break LISTEN"), "{idle:#}");
+    let rules: Vec<&str> = rows.iter().map(|row| text(row, "rule")).collect();
+    assert!(!rules.contains(&"pgbouncer_features_break"), "nothing breaks in session mode: {}", shown(&rows));
+    assert!(!rules.contains(&"pgbouncer_prepared_statements_not_tracked"), "{}", shown(&rows));
+}
+
+fn arguments(database: &Database) {
+    let mut client = database.connect();
+    let call = |argument: &str| format!("select * from dbre.pgbouncer_pressure({argument})");
+    let code = |client: &mut Client, argument: &str| {
+        let error = refused(client, &call(argument));
+        assert!(error.hint().is_some(), "{argument}: no hint: {error}");
+        (error.code().code().to_string(), error.message().to_string())
+    };
+    let (state, message) = code(&mut client, "'host=/nowhere'");
+    assert!(state == "55000" && message.contains("dblink"), "{state} {message}");
+    execute(&mut client, "create extension dblink");
+    for (argument, expected, says) in [
+        ("null", "22004", "argument pgbouncer is NULL"),
+        ("''", "22023", "argument pgbouncer is empty"),
+        ("' '", "22023", "argument pgbouncer is empty"),
+        ("'host=/nowhere', null", "22004", "argument time_limit is NULL"),
+        ("'host=/nowhere', '0 s'", "22023", "argument time_limit"),
+        ("'no_such_server'", "22023", "neither a foreign server"),
+        ("'password=hunter2 hunter3 host=/nowhere'", "22023", "neither a foreign server"),
+        ("'postgresql://u:hunter2@[::1'", "22023", "neither a foreign server"),
+        ("'hunter2=hunter3'", "22023", "neither a foreign server"),
+        ("'host=/nowhere password=hunter2'", "08001", "cannot be reached"),
+        ("'host=no.such.host.invalid password=hunter2'", "08001", "cannot be reached"),
+    ] {
+        let (state, message) = code(&mut client, argument);
+        assert_eq!(state, expected, "{argument}: {message}");
+        assert!(message.contains(says) && !message.contains("hunter"), "{argument}: {message}");
+        nothing_open(&mut client);
+    }
+    let postgres = format!("'host={} dbname={} user=postgres'", database.server.folder.display(), database.name);
+    let (state, message) = code(&mut client, &postgres);
+    assert!(state == "22023" && message.contains("does not lead to PgBouncer's console"), "{state} {message}");
+    nothing_open(&mut client);
+
+    let bouncer = Bouncer::start(database, "auth_type = scram-sha-256\nmax_client_conn = 1");
+    let dsn = |user: &str, name: &str, password: &str| {
+        format!("'host={} port=6432 dbname={name} user={user} password={password}'", bouncer.folder.display())
+    };
+    let (state, message) = code(&mut client, &dsn("postgres", "pgbouncer", "wrong"));
+    assert!(state == "08001" && !message.contains("wrong"), "{state} {message}");
+    let (state, message) = code(&mut client, &dsn("app", "pgbouncer", "secret"));
+    assert!(state == "08001" && message.contains("not allowed"), "{state} {message}");
+    let (state, message) = code(&mut client, &dsn("postgres", &database.name, "secret"));
+    assert!(state == "22023" && message.contains("does not lead to PgBouncer's console"), "{state} {message}");
+    assert_eq!(
+        pressure(&mut client, &dsn("watcher", "pgbouncer", "secret")).len(),
+        pressure(&mut client, &dsn("postgres", "pgbouncer", "secret")).len()
+    );
+    let full = client_of_console(&bouncer, "watcher");
+    let rows = pressure(&mut client, &dsn("postgres", "pgbouncer", "secret"));
+    assert_eq!(text(finding(&rows, "pgbouncer_client_limit_near"), "severity"), "critical");
+    drop(full);
+}
+
+fn client_of_console(bouncer: &Bouncer, user: &str) -> Client {
+    bouncer.config("pgbouncer", user).connect(NoTls).unwrap()
+}
+
+fn credentials(database: &Database) {
+    let (bouncer, mut control) = prepare(database, "auth_type = scram-sha-256");
+    let role = format!("{}_monitor", database.name);
+    let server = format!("host '{}', port '6432', dbname 'pgbouncer'", bouncer.folder.display());
+    execute(
+        &mut control,
+        &format!(
+            "create role {role} login in role pg_monitor;
+             create server \"the Bouncer\" foreign data wrapper dblink_fdw options ({server});
+             grant usage on foreign server \"the Bouncer\" to {role};"
+        ),
+    );
+    let mut monitor = database.connect_as(&role);
+    let error = refused(&mut monitor, "select * from dbre.pgbouncer_pressure('the Bouncer')");
+    assert_eq!(error.code().code(), "42704", "no user mapping: {error}");
+    execute(
+        &mut control,
+        &format!("create user mapping for {role} server \"the Bouncer\" options (user 'watcher', password 'secret')"),
+    );
+    pressure(&mut monitor, "'the Bouncer'");
+    let error = refused(&mut monitor, &format!("select * from dbre.pgbouncer_pressure('{}')", bouncer.dsn()));
+    assert_eq!(error.code().code(), "2F003", "no password: {error}");
+    assert!(!error.message().contains("secret"));
+    let given = bouncer.dsn().replace("user=postgres", "user=watcher password=secret");
+    pressure(&mut monitor, &format!("'{given}'"));
+    execute(
+        &mut control,
+        &format!("alter user mapping for {role} server \"the Bouncer\" options (set password 'wrong')"),
+    );
+    let error = refused(&mut monitor, "select * from dbre.pgbouncer_pressure('the Bouncer')");
+    assert!(error.code().code() == "08001" && !error.message().contains("'wrong'"), "{error}");
+    execute(&mut control, &format!("revoke execute on function dblink_connect(text, text) from public"));
+    let error = refused(&mut monitor, "select * from dbre.pgbouncer_pressure('the Bouncer')");
+    assert_eq!(error.code().code(), "42501", "{error}");
+    drop(monitor);
+    let nobody = format!("{}_nobody", database.name);
+    execute(&mut control, &format!("create role {nobody} login"));
+    let error = refused(&mut database.connect_as(&nobody), "select * from dbre.pgbouncer_pressure('the Bouncer')");
+    assert_eq!(error.code().code(), "42501", "{error}");
+    execute(
+        &mut control,
+        &format!("drop owned by {role}; drop server \"the Bouncer\" cascade; drop role {role}; drop role {nobody}"),
+    );
+}
+
+fn pretended(database: &Database, manner: Manner) -> (String, Client) {
+    let mut client = database.connect();
+    execute(&mut client, "create extension dblink");
+    let folder = folder_of(database);
+    pretend(&folder, manner);
+    (format!("'{}'", console_in(&folder)), client)
+}
+
+fn no_answer(database: &Database) {
+    let (console, mut client) = pretended(database, Manner::Silent);
+    let begun = Instant::now();
+    let error = refused(&mut client, &format!("select * from dbre.pgbouncer_pressure({console}, '300 ms')"));
+    assert_eq!(error.code().code(), "08001", "{error}");
+    assert!(error.message().contains("has not answered within 0.3 s"), "{error}");
+    nothing_open(&mut client);
+    execute(&mut client, "set statement_timeout = '300 ms'");
+    let error = refused(&mut client, &format!("select * from dbre.pgbouncer_pressure({console})"));
+    assert_eq!(error.code().code(), "57014", "{error}");
+    execute(&mut client, "reset statement_timeout");
+    nothing_open(&mut client);
+    let token = client.cancel_token();
+    let cancel = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        token.cancel_query(NoTls).unwrap();
+    });
+    let error = refused(&mut client, &format!("select * from dbre.pgbouncer_pressure({console}, '1 min')"));
+    assert_eq!(error.code().code(), "57014", "{error}");
+    cancel.join().unwrap();
+    nothing_open(&mut client);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    // As part of a larger transaction, which a handler lets go on.
+    execute(
+        &mut client,
+        &format!(
+            "do $$ begin perform * from dbre.pgbouncer_pressure({console}, '100 ms');
+             exception when sqlclient_unable_to_establish_sqlconnection then null; end $$"
+        ),
+    );
+    nothing_open(&mut client);
+}
+
+fn dies(database: &Database) {
+    let (console, mut client) = pretended(database, Manner::Dies);
+    let error = refused(&mut client, &format!("select * from dbre.pgbouncer_pressure({console})"));
+    assert_eq!(error.code().code(), "08006", "{error}");
+    assert!(error.message().contains("has ended the connection"), "{error}");
+    nothing_open(&mut client);
+}
+
+fn unknown_columns(database: &Database) {
+    let (console, mut client) = pretended(database, Manner::Shuffled);
+    let rows = pressure(&mut client, &console);
+    let [row] = &rows[..] else { panic!("{}", shown(&rows)) };
+    assert_eq!(text(row, "rule"), "pgbouncer_not_read", "{row:#}");
+    assert_eq!(row["evidence"]["left_out"].as_array().unwrap().len(), 7, "{row:#}");
+}

@@ -1,0 +1,115 @@
+//! The live server as different callers see it, where nothing is wrong, and on a standby.
+
+use crate::pool_faults::CALLS;
+use crate::pool_pressure::{alone, busy, connect, only, pressure, server, waiting};
+use crate::server::{Server, execute, query, refused, run, shown};
+use crate::standby::standby_of;
+use libtest_mimic::Trial;
+use serde_json::Value;
+use std::thread;
+use std::time::Duration;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        alone("pool_callers::a_healthy_server", healthy),
+        alone("pool_callers::roles_without_rights", without_rights),
+        alone("pool_callers::on_a_standby", on_a_standby),
+    ]
+}
+
+/// Half of its slots in use by an application that does what it should.
+fn healthy() {
+    let database = server(&["max_connections = 40", "max_wal_size = '1GB'"]);
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        "create extension pg_stat_statements; create role api login;
+         alter role api set statement_timeout = '30s'; alter role api set lock_timeout = '5s';
+         alter role api set idle_in_transaction_session_timeout = '60s'; alter role api set transaction_timeout = '5min';
+         grant create on schema public to api",
+    );
+    let bench = |arguments: &[&str]| {
+        let mut command = database.server.client("pgbench");
+        command.args(arguments).args(["-n", "-U", "api"]).arg(&database.name).env("PGAPPNAME", "api");
+        command
+    };
+    run(&mut bench(&["-i", "-q", "-s", "2"]), "");
+    let mut load = bench(&["-c", "16", "-R", "150", "-T", "6", "-M", "prepared"]).spawn().expect("pgbench");
+    thread::sleep(Duration::from_millis(1500));
+    for _ in 0..10 {
+        let (findings, pools) = pressure(&mut client, "");
+        let urgent: Vec<Value> = findings.into_iter().filter(|finding| finding["severity"] != "low").collect();
+        assert!(urgent.is_empty(), "{}", shown(&urgent));
+        assert!(
+            pools.iter().any(|pool| pool["application_name"] == "api" && pool["connections"] == 16),
+            "{}",
+            shown(&pools)
+        );
+        thread::sleep(Duration::from_millis(200));
+    }
+    load.wait().unwrap();
+}
+
+fn without_rights() {
+    let database = server(&["max_connections = 30"]);
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        "create table t (id int primary key, secret text); insert into t values (1, 'x');
+         create role app login; grant all on t to app;
+         create role watch login in role pg_monitor; create role nobody login; grant usage on schema dbre to nobody;
+         grant execute on all functions in schema dbre to nobody; grant select on all tables in schema dbre to nobody;
+         select dbre.configure_rule('sessions_blocked', options => '{\"min_seconds\": 0}')",
+    );
+    let mut holder = connect(&database, "app", "api");
+    execute(&mut holder, "begin; update t set secret = 'hunter2'");
+    busy(connect(&database, "app", "api"), "update t set secret = 'hunter3'");
+    waiting(&mut client, 1);
+    for role in ["watch", "nobody"] {
+        let mut caller = connect(&database, role, "looks");
+        for call in CALLS {
+            let rows: Vec<Value> =
+                query(&mut caller, &format!("select to_jsonb(c) from {call} c")).iter().map(|row| row.get(0)).collect();
+            if role == "nobody" {
+                assert!(!shown(&rows).contains("hunter"), "{call} shows a statement of another role: {}", shown(&rows));
+            }
+        }
+        let (findings, pools) = pressure(&mut caller, "");
+        let app = pools.iter().find(|pool| pool["user_name"] == "app").unwrap_or_else(|| panic!("{}", shown(&pools)));
+        assert_eq!(app["connections"], 2, "{app:#}");
+        if role == "nobody" {
+            // Their state is hidden: unknown is not idle.
+            assert_eq!(app["idle"].as_i64().unwrap_or(0), 0, "{app:#}");
+        } else {
+            let blocked = only(&findings, "sessions_blocked");
+            assert!(blocked.to_string().contains("hunter2"), "{blocked:#}");
+        }
+    }
+    let mut stranger = connect(&database, "app", "looks");
+    for call in CALLS {
+        assert_eq!(refused(&mut stranger, &format!("select * from {call}")).code().code(), "42501", "{call}");
+    }
+}
+
+fn on_a_standby() {
+    let primary = Server::start(&[]);
+    execute(
+        &mut primary.connect("postgres", "postgres"),
+        "create extension pg_dbre; create table t (id int); create role app login; grant select on t to app",
+    );
+    let standby = standby_of(&primary);
+    let mut client = standby.connect("postgres", "postgres");
+    let mut reader = standby.connect("postgres", "app");
+    execute(&mut reader, "begin; select * from t");
+    for begin in ["begin", "begin isolation level repeatable read read only"] {
+        execute(&mut client, begin);
+        CALLS.iter().for_each(|call| drop(query(&mut client, &format!("select * from {call}"))));
+        execute(&mut client, "commit");
+    }
+    let pools = pressure(&mut client, "").1;
+    assert!(
+        pools.iter().any(|pool| pool["user_name"] == "app" && pool["idle_in_transaction"] == 1),
+        "{}",
+        shown(&pools)
+    );
+}

@@ -1,0 +1,401 @@
+//! `dbre.pool_sizing()`: what it prints runs as it is, and its numbers are those of the server.
+
+use crate::bouncer::Bouncer;
+use crate::server::{Database, ROOT, Server, execute, query, refused, run, trial, value};
+use libtest_mimic::Trial;
+use postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
+    vec![
+        trial(server, "pool_sizing::the_engines_hold_what_they_say", engines),
+        trial(server, "pool_sizing::pgbouncer_takes_the_fragment", pgbouncer),
+        trial(server, "pool_sizing::the_deadlock_floor_is_exact", deadlock_floor),
+        trial(server, "pool_sizing::timeouts_are_set_and_rolled_back", timeouts),
+        trial(server, "pool_sizing::limits_and_other_sessions_come_off", limits),
+        trial(server, "pool_sizing::concurrency_is_measured", measured),
+        trial(server, "pool_sizing::sessions_that_are_needed", session_features),
+        trial(server, "pool_sizing::without_rights", without_rights),
+        trial(server, "pool_sizing::bad_arguments", bad_arguments),
+    ]
+}
+
+/// A role of the trial, whose name needs quotes.
+fn role(database: &Database, attributes: &str) -> String {
+    let name = format!("{} Zoë's \"app\"", database.name);
+    execute(&mut database.connect(), &format!("create role {} login {attributes}", quoted(&name)));
+    name
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn connect(database: &Database, role: &str) -> Client {
+    let mut config = Config::new();
+    config.host_path(&database.server.folder).dbname(&database.name).user(role);
+    config.connect(NoTls).unwrap_or_else(|error| panic!("cannot connect as {role}: {error}"))
+}
+
+#[track_caller]
+fn rows(client: &mut Client, arguments: &str) -> Vec<Value> {
+    let sql = format!("select to_jsonb(s) from dbre.pool_sizing({arguments}) s");
+    let rows: Vec<Value> = query(client, &sql).iter().map(|row| row.get(0)).collect();
+    for (row, step) in rows.iter().zip(1..) {
+        assert_eq!(row["step"], step);
+        assert!(row["rests_on"].as_str().is_some_and(|text| !text.is_empty()), "{row:#}");
+        assert_eq!(row["fix_sql"].is_string(), row["rollback_sql"].is_string() && row["risk"].is_string(), "{row:#}");
+    }
+    assert_eq!(rows[0]["part"], "answer");
+    rows
+}
+
+#[track_caller]
+fn row<'a>(rows: &'a [Value], name: &str) -> &'a Value {
+    rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no row {name}: {rows:#?}"))
+}
+
+#[track_caller]
+fn number(rows: &[Value], name: &str) -> f64 {
+    row(rows, name)["value"].as_f64().unwrap_or_else(|| panic!("{name} is no number"))
+}
+
+fn has(rows: &[Value], name: &str) -> bool {
+    rows.iter().any(|row| row["name"] == name)
+}
+
+/// Takes all connections of the pool at the same time, counts them, and shows that there is not one more.
+const SYNCHRONOUS: &str = r#"
+from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError
+engine.pool._timeout = 0.2
+most = engine.pool.size() + engine.pool._max_overflow
+held = [engine.connect() for _ in range(most)]
+names = {connection.execute(text("show application_name")).scalar() for connection in held}
+pids = {connection.execute(text("select pg_backend_pid()")).scalar() for connection in held}
+for n in range(20):
+    for connection in reversed(held) if n % 3 else held:
+        assert connection.execute(text("select cast(:n as int) + 1"), {"n": n}).scalar() == n + 1
+        connection.commit()
+try:
+    engine.connect()
+    print("one more")
+except TimeoutError:
+    print(engine.pool.size(), engine.pool._max_overflow, len(pids), *names)
+"#;
+
+const ASYNCHRONOUS: &str = r#"
+import asyncio
+from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError
+async def main():
+    engine.pool._timeout = 0.2
+    most = engine.pool.size() + engine.pool._max_overflow
+    held = [await engine.connect() for _ in range(most)]
+    names = {(await connection.execute(text("show application_name"))).scalar() for connection in held}
+    pids = {(await connection.execute(text("select pg_backend_pid()"))).scalar() for connection in held}
+    for n in range(20):
+        # Transactions that may each get another server, with what the driver has prepared.
+        for connection in reversed(held) if n % 3 else held:
+            assert (await connection.execute(text("select cast(:n as int) + 1"), {"n": n})).scalar() == n + 1
+            await connection.commit()
+    try:
+        await engine.connect()
+        print("one more")
+    except TimeoutError:
+        print(engine.pool.size(), engine.pool._max_overflow, len(pids), *names)
+    for connection in held:
+        await connection.close()
+    await engine.dispose()
+asyncio.run(main())
+"#;
+
+/// What the printed text and then `more` print, as an application at `host` would run them.
+fn python(database: &Database, role: &str, host: &str, text: &Value, more: &str) -> String {
+    let packages = Path::new(ROOT).join("target/python");
+    assert!(packages.join("installed").exists(), "the client's Python packages are missing: run bin/setup");
+    let text = text["config"].as_str().unwrap_or_else(|| panic!("no text: {text:#}"));
+    let driver = if text.contains("asyncpg") { "postgresql+asyncpg" } else { "postgresql+psycopg" };
+    let escaped: String = role.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", packages).env("PYTHONDONTWRITEBYTECODE", "1").arg("-");
+    command.env("DATABASE_URL", format!("{driver}://{escaped}@/{}?host={host}", database.name));
+    run(&mut command, &format!("{text}\n{more}")).trim().to_string()
+}
+
+fn engines(database: &Database) {
+    let role = role(database, "");
+    let mut client = database.connect();
+    let rows = rows(&mut client, &format!("4, 2, 2, target_role => '{}'", role.replace('\'', "''")));
+    assert_eq!(row(&rows, "api_pool_size")["value"], 2);
+    assert_eq!(rows[0]["name"], "fits");
+    let host = database.server.folder.display().to_string();
+    for (name, more, process) in [
+        ("api_engine", SYNCHRONOUS, "api"),
+        ("background_engine", SYNCHRONOUS, "background"),
+        ("api_async_engine", ASYNCHRONOUS, "api"),
+        ("background_async_engine", ASYNCHRONOUS, "background"),
+    ] {
+        let printed = python(database, &role, &host, row(&rows, name), more);
+        assert_eq!(printed, format!("2 1 3 {}-{process}", database.name), "{name}");
+    }
+}
+
+fn pgbouncer(database: &Database) {
+    let role = format!("{}_app", database.name);
+    let mut client = database.connect();
+    execute(&mut client, &format!("create role {role} login"));
+    for mode in ["transaction", "session"] {
+        let arguments = format!("8, 1.5, 1, instances => 2, target_role => '{role}', pool_mode => '{mode}'");
+        let rows = rows(&mut client, &arguments);
+        let text = row(&rows, "pgbouncer_ini")["config"].as_str().unwrap();
+        let fragment = text.replace("host=127.0.0.1", &format!("host={}", database.server.folder.display()));
+        assert_ne!(text, fragment);
+        // A second section of the same name would put the settings of the first one back to their defaults.
+        let (databases, settings) = fragment.split_once("[pgbouncer]").unwrap();
+        let users = database.server.folder.join(format!("{role}.users"));
+        std::fs::write(&users, format!("\"{role}\" \"\"\n\"postgres\" \"\"\n")).unwrap();
+        let settings = format!("{settings}auth_type = trust\nauth_file = {}\n{databases}", users.display());
+        let bouncer = Bouncer::start(database, &settings);
+        let log = std::fs::read_to_string(bouncer.folder.join("log")).unwrap();
+        assert!(!log.contains("ERROR") && !log.contains("WARNING") && !log.contains("unknown"), "{log}");
+        let in_force = shown(&mut bouncer.console(), "SHOW CONFIG");
+        for name in ["default_pool_size", "min_pool_size", "reserve_pool_size", "max_db_connections", "max_client_conn"]
+        {
+            assert_eq!(in_force[name], number(&rows, name).to_string(), "{name}");
+        }
+        assert_eq!(in_force["pool_mode"], mode);
+        let host = format!("{}&port=6432", bouncer.folder.display());
+        for (name, more) in [("api_engine", SYNCHRONOUS), ("api_async_engine", ASYNCHRONOUS)] {
+            let printed = python(database, &role, &host, row(&rows, name), more);
+            let (size, overflow) = (number(&rows, "api_pool_size"), number(&rows, "api_max_overflow"));
+            let expected = format!("{size} {overflow} {} {}-api", size + overflow, database.name);
+            assert_eq!(printed, expected, "{mode} {name}");
+        }
+    }
+}
+
+/// The first two columns of what the console shows.
+fn shown(console: &mut Client, command: &str) -> HashMap<String, String> {
+    let messages = console.simple_query(command).unwrap();
+    let pair = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => Some((row.get(0)?.to_string(), row.get(1).unwrap_or_default().to_string())),
+        _ => None,
+    };
+    messages.iter().filter_map(pair).collect()
+}
+
+/// Requests in threads, each of which takes a second connection once all hold their first.
+const NESTED: &str = r#"
+import threading
+from sqlalchemy import create_engine
+from sqlalchemy.exc import TimeoutError
+def requests(number, pool_size):
+    engine = create_engine(os.environ["DATABASE_URL"], pool_size=pool_size, max_overflow=0, pool_timeout=1)
+    all_hold_one, failed = threading.Barrier(number), []
+    def request():
+        try:
+            with engine.connect():
+                all_hold_one.wait()
+                with engine.connect():
+                    pass
+        except TimeoutError:
+            failed.append(1)
+    threads = [threading.Thread(target=request) for _ in range(number)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    engine.dispose()
+    return len(failed)
+print(requests(5, FLOOR), requests(5, FLOOR - 1) > 0)
+"#;
+
+fn deadlock_floor(database: &Database) {
+    let role = role(database, "");
+    let rows = rows(&mut database.connect(), "1, 2, 0, concurrent_requests_per_worker => 5");
+    let floor = number(&rows, "deadlock_floor");
+    assert!(number(&rows, "api_pool_size") >= floor);
+    let host = database.server.folder.display().to_string();
+    let printed =
+        python(database, &role, &host, row(&rows, "api_engine"), &NESTED.replace("FLOOR", &floor.to_string()));
+    assert_eq!(printed, "0 True", "with the floor {floor} none fails, with one less some do");
+}
+
+fn timeouts(database: &Database) {
+    let role = role(database, "");
+    let whose = format!("alter role {} in database {}", quoted(&role), database.name);
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        &format!("{whose} set statement_timeout = '10min'; {whose} set idle_in_transaction_session_timeout = '20s'"),
+    );
+    let arguments = format!("4, 2, 2, target_role => '{}'", role.replace('\'', "''"));
+    let advised = rows(&mut client, &arguments);
+    let names = ["statement_timeout", "lock_timeout", "transaction_timeout"];
+    let shown = |database: &Database| -> Vec<String> {
+        let mut session = connect(database, &role);
+        names.iter().map(|name| value(&mut session, &format!("show {name}"))).collect()
+    };
+    let before = shown(database);
+    let left = row(&advised, "idle_in_transaction_session_timeout");
+    assert!(
+        left["fix_sql"].is_null() && left["rests_on"].as_str().unwrap().contains("20 s now, which is left"),
+        "{left:#}"
+    );
+    for name in names {
+        database.psql(row(&advised, name)["fix_sql"].as_str().unwrap());
+    }
+    assert_eq!(shown(database), ["30s", "5s", "5min"]);
+    let again = rows(&mut client, &arguments);
+    assert!(again.iter().all(|row| row["fix_sql"].is_null()), "{again:#?}");
+    for name in names {
+        database.psql(row(&advised, name)["rollback_sql"].as_str().unwrap());
+    }
+    assert_eq!(shown(database), before);
+    // A superuser's sessions maintain the database.
+    let of_superuser = rows(&mut client, "4, 2, 2, target_role => 'postgres'");
+    assert!(of_superuser.iter().all(|row| row["fix_sql"].is_null()) && has(&of_superuser, "role_is_superuser"));
+}
+
+fn limits(database: &Database) {
+    let role = role(database, "connection limit 20");
+    let mut client = database.connect();
+    let arguments = format!("16, 1, 0, deploy_overlap => 1, target_role => '{}'", role.replace('\'', "''"));
+    let slots = |client: &mut Client| number(&rows(client, &arguments), "slots");
+    assert_eq!(slots(&mut client), 16.0, "80% of the role's limit");
+    execute(&mut client, &format!("alter database {} connection limit 10", database.name));
+    assert_eq!(slots(&mut client), 7.0, "80% of the database's limit, less the session that asks");
+    let others: Vec<Client> = (0..3).map(|_| database.connect()).collect();
+    let of_application: Vec<Client> = (0..2).map(|_| connect(database, &role)).collect();
+    let limited = rows(&mut client, &arguments);
+    assert_eq!(number(&limited, "slots"), 4.0, "less three others; the application's own do not count");
+    assert_eq!(number(&limited, "connections_open_now"), 2.0);
+    assert_eq!(limited[0]["name"], "fits_through_pgbouncer", "16 needed");
+    assert!(number(&limited, "max_db_connections") <= 4.0);
+    let direct = rows(&mut client, &format!("{arguments}, pgbouncer => false"));
+    assert_eq!(direct[0]["name"], "does_not_fit");
+    assert!(has(&direct, "demand_exceeds_slots") && has(&direct, "more_processes_than_slots"), "{direct:#?}");
+    drop((others, of_application));
+    execute(&mut client, &format!("alter database {} connection limit 2", database.name));
+    assert_eq!(number(&rows(&mut client, &arguments), "slots"), 0.0);
+}
+
+fn measured(database: &Database) {
+    let role = role(database, "");
+    let mut client = database.connect();
+    execute(&mut client, "create extension pg_stat_statements");
+    execute(&mut connect(database, &role), "select pg_sleep(1)");
+    execute(
+        &mut client,
+        "insert into dbre.workload_snapshots (taken_at, statements, calls, total_ms) values (now() - interval '100 s', 0, 0, 0)",
+    );
+    let mut open = connect(database, &role);
+    execute(&mut open, "begin; select 1");
+    // By default it is the role of the sessions that are here.
+    let rows = rows(&mut client, "4, 2, 2");
+    let assumed = row(&rows, "role_assumed")["rests_on"].as_str().unwrap();
+    assert!(assumed.contains(&role), "{assumed}");
+    let running = number(&rows, "statements_running_mean");
+    assert!((0.009..0.05).contains(&running), "1 s in 100 s: {running}");
+    assert_eq!(number(&rows, "connections_held_now"), 1.0);
+    assert!(number(&rows, "connections_held_peak") >= 1.0, "what is held now is the least");
+    let cores: i64 = value(&mut client, "select value::bigint from dbre.pool_sizing(1, 1, 1) where name = 'cores'");
+    assert_eq!(cores as usize, std::thread::available_parallelism().unwrap().get());
+    let given = self::rows(&mut client, "1, 1, 1, cores => 64");
+    assert_eq!((number(&given, "statements_at_once"), row(&given, "cores")["basis"].as_str()), (129.0, Some("given")));
+}
+
+fn session_features(database: &Database) {
+    let role = role(database, "");
+    let mut client = database.connect();
+    execute(&mut client, "create extension pg_stat_statements");
+    let arguments = format!("40, 1, 2, instances => 4, target_role => '{}'", role.replace('\'', "''"));
+    let mode = |client: &mut Client, more: &str| {
+        let rows = rows(client, &format!("{arguments}{more}"));
+        let config = row(&rows, "pgbouncer_ini")["config"].as_str().unwrap();
+        let mode = config.lines().find_map(|line| line.strip_prefix("pool_mode = ")).unwrap().to_string();
+        (mode, has(&rows, "needs_its_session"))
+    };
+    assert_eq!(mode(&mut client, ""), ("transaction".to_string(), false));
+    let mut listens = connect(database, &role);
+    execute(&mut listens, "select pg_advisory_xact_lock(1)");
+    assert_eq!(mode(&mut client, ""), ("transaction".to_string(), false));
+    execute(&mut listens, "listen jobs");
+    assert_eq!(mode(&mut client, ""), ("session".to_string(), true));
+    assert_eq!(mode(&mut client, ", pool_mode => 'transaction'"), ("transaction".to_string(), true));
+    let mut locks = connect(database, &role);
+    execute(&mut locks, "select pg_advisory_lock(7)");
+    let rows = rows(&mut client, &arguments);
+    let told: Vec<&str> = rows
+        .iter()
+        .filter(|row| row["name"] == "needs_its_session")
+        .filter_map(|row| row["rests_on"].as_str())
+        .collect();
+    assert!(told.iter().any(|text| text.contains("held now by 1 session in no transaction")), "{told:#?}");
+}
+
+fn without_rights(database: &Database) {
+    let role = role(database, "");
+    let mut client = database.connect();
+    execute(&mut client, "create extension pg_stat_statements; select 'a secret of postgres'");
+    let plain = format!("{}_plain", database.name);
+    execute(&mut client, &format!("create role {plain} login; grant usage on schema dbre to {plain}"));
+    execute(
+        &mut client,
+        &format!(
+            "grant execute on function dbre.pool_sizing(int, numeric, int, int, numeric, int, text, boolean, text, int, numeric) to {plain}"
+        ),
+    );
+    let _application = connect(database, &role);
+    let mut session = connect(database, &plain);
+    execute(&mut session, "begin read only");
+    let rows = rows(&mut session, "4, 2, 2");
+    assert!(has(&rows, "sessions_hidden") && has(&rows, "not_read"), "{rows:#?}");
+    assert!(row(&rows, "role_assumed")["rests_on"].is_string());
+    assert!(number(&rows, "others") >= 2.0, "hidden sessions take slots, too");
+    assert!(!format!("{rows:?}").contains("a secret"));
+}
+
+fn bad_arguments(database: &Database) {
+    let (invalid, null) = ("22023", "22004");
+    let mut client = database.connect();
+    for (arguments, sqlstate, message, hint) in [
+        ("null, 2, 2", null, "argument api_workers", "0 to 10000"),
+        ("4, null, 2", null, "argument queries_per_request", "0.01 to 100"),
+        ("4, 2, null", null, "argument background_workers", "0 to 10000"),
+        ("-1, 2, 2", invalid, "argument api_workers is -1", "0 to 10000"),
+        ("4, 0, 2", invalid, "argument queries_per_request is 0", "0.01 to 100"),
+        ("4, 'NaN', 2", invalid, "argument queries_per_request is NaN", "0.01 to 100"),
+        ("4, 'Infinity', 2", invalid, "argument queries_per_request", "0.01 to 100"),
+        ("4, 1e300, 2", invalid, "argument queries_per_request", "0.01 to 100"),
+        ("0, 2, 0", invalid, "api_workers and background_workers are both 0", "at least 1"),
+        ("4, 2, 2, instances => 0", invalid, "argument instances is 0", "1 to 10000"),
+        ("4, 2, 2, instances => null", null, "argument instances", "1 to 10000"),
+        ("4, 2, 2, deploy_overlap => 0.5", invalid, "argument deploy_overlap is 0.5", "1 to 10"),
+        (
+            "4, 2, 2, concurrent_requests_per_worker => 0",
+            invalid,
+            "argument concurrent_requests_per_worker",
+            "1 to 1000",
+        ),
+        ("4, 2, 2, target_role => 'nobody at all'", "42704", "role \"nobody at all\" does not exist", "not quoted"),
+        ("4, 2, 2, target_role => ''", "42704", "argument target_role", "not quoted"),
+        ("4, 2, 2, cores => 0", invalid, "argument cores is 0", "1 to 10000"),
+        ("4, 2, 2, pool_mode => 'statement'", invalid, "argument pool_mode is \"statement\"", "transaction, session"),
+        ("4, 2, 2, pool_mode => 'session', pgbouncer => false", invalid, "argument pgbouncer is false", "leave one"),
+        ("4, 2, 2, target_utilization => 1.5", invalid, "argument target_utilization is 1.5", "0.1 to 1"),
+        ("4, 2, 2, target_utilization => null", null, "argument target_utilization", "0.1 to 1"),
+    ] {
+        let error = refused(&mut client, &format!("select * from dbre.pool_sizing({arguments})"));
+        assert_eq!(error.code().code(), sqlstate, "{arguments}: {error}");
+        assert!(error.message().contains(message), "{arguments}: {error}");
+        assert!(error.hint().unwrap_or_default().contains(hint), "{arguments}: {:?}", error.hint());
+    }
+    // The largest that are allowed.
+    let most = "10000, 100, 10000, instances => 10000, deploy_overlap => 10, concurrent_requests_per_worker => 1000";
+    assert_eq!(rows(&mut client, &format!("{most}, pgbouncer => false"))[0]["name"], "does_not_fit");
+    rows(&mut client, most);
+}
