@@ -6,7 +6,6 @@ use crate::facts::activity::{Activity, Session, Wait};
 use crate::finding::{Finding, Severity, object};
 use crate::units::Count;
 use serde_json::{Value, json};
-use std::thread::available_parallelism;
 
 /// Those that execute something now, in what the caller wants to know about; a parallel worker counts as its query does.
 pub fn active(activity: &Activity) -> impl Iterator<Item = &Session> {
@@ -19,6 +18,7 @@ pub struct Group<'a> {
     pub sessions: Vec<&'a Session>,
     /// How many execute something.
     pub active: usize,
+    cores: u64,
 }
 
 /// By event, most first.
@@ -29,7 +29,7 @@ pub fn groups<'a>(activity: &'a Activity, takes: impl Fn(&Wait) -> bool) -> Vec<
         let Some(wait) = session.wait.as_ref().filter(|wait| takes(wait)) else { continue };
         match groups.iter_mut().find(|group| group.wait == wait) {
             Some(group) => group.sessions.push(session),
-            None => groups.push(Group { wait, sessions: vec![session], active: all }),
+            None => groups.push(Group { wait, sessions: vec![session], active: all, cores: activity.cores }),
         }
     }
     groups.sort_by_key(|group| (std::cmp::Reverse(group.sessions.len()), group.wait));
@@ -48,9 +48,8 @@ impl Group<'_> {
 
     /// High: most of what runs stands still for it, and the cores idle.
     pub fn severity(&self) -> Severity {
-        let cores = available_parallelism().map_or(1, |cores| cores.get());
-        let rest = self.active - self.sessions.len();
-        let stands = self.share() >= 0.5 && self.sessions.len() >= MANY && rest < cores;
+        let rest = (self.active - self.sessions.len()) as u64;
+        let stands = self.share() >= 0.5 && self.sessions.len() >= MANY && rest < self.cores;
         if stands { Severity::high } else { Severity::medium }
     }
 
@@ -83,7 +82,7 @@ impl Group<'_> {
                 "waiting_sessions": self.sessions.len(),
                 "active_sessions": self.active,
                 "share": (self.share() * 1000.0).round() / 1000.0,
-                "cores": available_parallelism().ok().map(|cores| cores.get()),
+                "cores": self.cores,
                 "statements": self.statements(),
                 "recorded_mean_sessions": recorded.map(|(mean, _)| mean),
                 "recorded_most_sessions": recorded.map(|(_, most)| most),

@@ -7,7 +7,6 @@ use crate::facts::Database;
 use crate::facts::activity::{Activity, Concurrency, SizedRole, sized_role};
 use pgrx::AnyNumeric;
 use pgrx::prelude::*;
-use std::thread::available_parallelism;
 
 const POOL_MODES: [(&str, Pooling); 2] = [("transaction", Pooling::Transaction), ("session", Pooling::Session)];
 const MOST_PROCESSES: i32 = 10_000;
@@ -112,7 +111,7 @@ pub fn pool_sizing(
     let concurrency = Concurrency::read(&Database::read(), role.oid);
     let rows = size(&Input {
         request,
-        server: server(cores),
+        server: server(cores, &activity),
         role_identifier: db::quote_identifier(&role.name),
         database_identifier: db::quote_identifier(&role.database),
         role,
@@ -151,11 +150,11 @@ fn role(given: Option<&str>, activity: &Activity) -> (SizedRole, Option<String>)
     }
 }
 
-fn server(cores: Option<u64>) -> Server {
+fn server(cores: Option<u64>, activity: &Activity) -> Server {
     let setting = |name| db::setting(name).unwrap_or_default();
     let sql = "select pg_catalog.host(pg_catalog.inet_server_addr())";
     Server {
-        cores: cores.unwrap_or_else(|| available_parallelism().map_or(1, |cores| cores.get() as u64)),
+        cores: cores.unwrap_or(activity.cores),
         cores_are_given: cores.is_some(),
         track_io_timing: setting("track_io_timing") == "on",
         work_mem: db::read("select pg_catalog.current_setting('work_mem')", &[], |row| row.take())

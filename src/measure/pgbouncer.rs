@@ -48,13 +48,8 @@ pub fn ask(given: &str, limit: Duration) -> Pgbouncer {
 
 fn read(dblink: &Dblink) -> Pgbouncer {
     let mut pgbouncer = Pgbouncer { version: dblink.version(), ..Pgbouncer::default() };
-    let version = release(&pgbouncer.version);
     let mut take = |command: Command, take: &dyn Fn(&mut Pgbouncer, &Shown) -> Result<(), Unreadable>| {
-        let left_out = match dblink.show(command, version) {
-            Some(shown) => take(&mut pgbouncer, &shown).err().map(|Unreadable(why)| why),
-            None => Some(format!("{}: its columns are not those of any version that is known", command.sql())),
-        };
-        pgbouncer.left_out.extend(left_out);
+        read_one(dblink, command, take, &mut pgbouncer)
     };
     take(Command::Config, &|pgbouncer, shown| pgbouncer.set_config(shown));
     take(Command::Lists, &|pgbouncer, shown| pgbouncer.set_lists(shown));
@@ -63,7 +58,27 @@ fn read(dblink: &Dblink) -> Pgbouncer {
     take(Command::Stats, &|pgbouncer, shown| pgbouncer::loads(shown).map(|found| pgbouncer.loads = found));
     take(Command::Servers, &|pgbouncer, shown| pgbouncer::connections(shown).map(|found| pgbouncer.servers = found));
     take(Command::Pools, &|pgbouncer, shown| pgbouncer::pools(shown, pgbouncer).map(|found| pgbouncer.pools = found));
+    // There may be tens of thousands.
+    if pgbouncer.pools.iter().any(|pool| pool.clients_waiting > 0) {
+        let take = |pgbouncer: &mut Pgbouncer, shown: &Shown| {
+            pgbouncer::clients(shown).map(|found| pgbouncer.active_clients = found)
+        };
+        read_one(dblink, Command::Clients, &take, &mut pgbouncer);
+    }
     pgbouncer
+}
+
+fn read_one(
+    dblink: &Dblink,
+    command: Command,
+    take: &dyn Fn(&mut Pgbouncer, &Shown) -> Result<(), Unreadable>,
+    pgbouncer: &mut Pgbouncer,
+) {
+    let left_out = match dblink.show(command, release(&pgbouncer.version)) {
+        Some(shown) => take(pgbouncer, &shown).err().map(|Unreadable(why)| why),
+        None => Some(format!("{}: its columns are not those of any version that is known", command.sql())),
+    };
+    pgbouncer.left_out.extend(left_out);
 }
 
 /// The extension's functions, called where it is installed.

@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         alone("activity_history::no_worker_slot", no_worker_slot),
         alone("activity_history::on_a_standby", on_a_standby),
         alone("activity_history::privileges", privileges),
+        alone("activity_history::what_it_shows_of_a_pool", what_it_shows_of_a_pool),
     ]
 }
 
@@ -257,4 +258,39 @@ fn privileges() {
     let mut watching = database.connect_as("watching");
     assert!(!rows(&mut watching, "wait_event = 'PgSleep'").is_empty());
     assert!(rows(&mut watching, "application_name = 'theirs'").iter().any(|row| row["most_active"] == 1));
+}
+
+/// Connections that are used in turn: at any one moment each has been used just now, and only a recording shows that fewer would do.
+fn what_it_shows_of_a_pool() {
+    let (_server, database) = server(&[]);
+    let mut client = database.connect();
+    let oversized = |client: &mut Client| -> Vec<Value> {
+        let sql = "select to_jsonb(p) from dbre.pool_pressure() p where rule = 'idle_pool_oversized'";
+        query(client, sql).iter().map(|row| row.get(0)).collect()
+    };
+    let mut web: Vec<_> = (0..9).map(|_| named(&database, "web")).collect();
+    assert!(value::<bool>(&mut client, "select dbre.start_activity_history('20 ms', '1 s')"));
+    web.iter_mut().for_each(|session| execute(session, "select pg_sleep(0.2)"));
+    let published = "select coalesce(sum(samples), 0)::int from dbre.activity_history where breakdown = 'all'";
+    wait_until("more than a second is published", || value::<i32>(&mut client, published) > 60);
+    assert!(oversized(&mut client).is_empty(), "a second is not enough");
+    execute(
+        &mut client,
+        "select dbre.configure_rule('idle_pool_oversized', options => '{\"min_recorded_seconds\": 1}')",
+    );
+    let found = oversized(&mut client);
+    assert_eq!(found.len(), 1, "{}", shown(&found));
+    let evidence = &found[0]["evidence"];
+    assert_eq!(
+        (&evidence["connections"], &evidence["used_at_most"], &evidence["unused"]),
+        (&9.into(), &2.into(), &7.into())
+    );
+    assert!(text(evidence, "basis").contains("twice the most"), "{evidence:#}");
+    assert!(text(&found[0], "summary").contains("of samples"), "{}", shown(&found));
+    // Five at once, doubled, are more than there are.
+    let busy: Vec<_> = web.drain(..5).map(|session| running(session, "select pg_sleep(1.5)")).collect();
+    busy.into_iter().for_each(|session| session.join().unwrap());
+    web.extend((0..5).map(|_| named(&database, "web")));
+    wait_until("it is published", || !rows(&mut client, "application_name = 'web' and most_in_use = 5").is_empty());
+    assert!(oversized(&mut client).is_empty(), "{}", shown(&oversized(&mut client)));
 }

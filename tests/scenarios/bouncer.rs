@@ -172,7 +172,7 @@ fn columns_of_1_24(command: &str) -> usize {
         "SHOW CONFIG" => 4,
         "SHOW DATABASES" | "SHOW POOLS" => 17,
         "SHOW LISTS" => 2,
-        "SHOW SERVERS" => 21,
+        "SHOW CLIENTS" | "SHOW SERVERS" => 21,
         "SHOW STATS" => 23,
         "SHOW USERS" => 8,
         _ => 40,

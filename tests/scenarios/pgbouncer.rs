@@ -69,7 +69,7 @@ fn saturated(database: &Database) {
     execute(&mut control, "create schema \"Ext\"; create extension dblink schema \"Ext\"");
     let bouncer = Bouncer::start(database, "pool_mode = transaction\ndefault_pool_size = 2");
     let clients: Vec<Client> =
-        (0..10).map(|number| client(&bouncer, database, "postgres", &format!("web {number}"))).collect();
+        (0..10).map(|number| client(&bouncer, database, "postgres", ["web", "worker"][number / 6])).collect();
     let mut clients = clients.into_iter();
     let holders: Vec<Client> = clients.by_ref().take(2).collect();
     let holders: Vec<Client> = holders
@@ -97,7 +97,13 @@ fn saturated(database: &Database) {
         evidence["idle_in_transaction"][0]["last_statement"],
         "begin; create temp table t () on commit drop; select 'the last one'"
     );
+    let holder = &evidence["idle_in_transaction"][0];
+    assert_eq!((text(holder, "application_name"), text(holder, "client_address")), ("web", "unix"), "{waiting:#}");
     assert!(text(waiting, "cause").contains("2 are idle in a transaction"), "{waiting:#}");
+    assert!(text(waiting, "cause").contains("Those that wait: 4 of web at unix, 4 of worker at unix."), "{waiting:#}");
+    let of_web = &evidence["waiting"][0];
+    assert_eq!((&of_web["clients"], text(of_web, "application_name")), (&4.into(), "web"), "{waiting:#}");
+    assert!(of_web["longest_wait_seconds"].as_f64().unwrap() >= 1.0, "{waiting:#}");
     assert!(waiting["fix_sql"].is_null(), "too young to be ended: {waiting:#}");
     let [pool] = pools(&rows)[..] else { panic!("{}", shown(&rows)) };
     assert_eq!((&pool["cl_waiting"], &pool["sv_active"], &pool["pool_size"]), (&8.into(), &2.into(), &2.into()));

@@ -4,7 +4,7 @@ use super::application::Pools;
 use super::rows::{Part, percent, span};
 use super::*;
 use crate::facts::activity::concurrency::{SessionTime, StatementTime, StatementTimes};
-use crate::facts::activity::{Session, Slots, State};
+use crate::facts::activity::{Connections, History, RecordedPool, Session, Slots, State, Use};
 
 const ROLE: u32 = 10;
 const DATABASE: u32 = 5;
@@ -225,6 +225,28 @@ fn littles_law_counts_what_is_held() {
     assert_eq!(measured.peak.unwrap().value, 9.0);
     case.concurrency.sessions.active_seconds *= 10.0;
     assert!(case.warnings().contains(&"demand_below_measured"));
+}
+
+#[test]
+fn a_recorded_peak_is_taken() {
+    let mut case = Case::new(100, 4, 2.0, 2);
+    let pool = |database_oid, most| RecordedPool {
+        database_oid,
+        role_oid: ROLE,
+        application: Some(format!("app {most}")),
+        connections: Connections { in_use: Use { mean: 1.0, most }, ..Connections::default() },
+    };
+    let pools = vec![pool(DATABASE, 11), pool(DATABASE, 6), pool(DATABASE + 1, 40)];
+    case.activity.history = Some(History { seconds: 7200.0, samples: 7200, pools, waits: Vec::new() });
+    let peak = case.plan().measured.peak.unwrap();
+    assert_eq!(peak.value, 17.0);
+    assert!(
+        peak.rests_on.contains("7200 samples over 120 minutes") && peak.rests_on.contains("sum"),
+        "{}",
+        peak.rests_on
+    );
+    case.activity.history.as_mut().unwrap().seconds = 59.0;
+    assert!(case.plan().measured.peak.is_none());
 }
 
 #[test]

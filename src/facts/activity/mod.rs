@@ -13,13 +13,12 @@ mod progress;
 mod replication_slots;
 mod session;
 pub mod sized_role;
-
-pub use concurrency::Concurrency;
 pub mod timeouts;
 mod transaction_ids;
 mod usual;
 
 pub use caller::Caller;
+pub use concurrency::Concurrency;
 pub use connection_slots::Slots;
 pub use counters::Counters;
 pub use history::{Connections, History, RecordedPool, RecordedWait, Use};
@@ -31,14 +30,14 @@ pub use replication_slots::ReplicationSlot;
 pub use session::{Session, State, Wait};
 pub use sized_role::SizedRole;
 
-use std::collections::HashMap;
 pub use timeouts::Timeouts;
 pub use transaction_ids::TransactionIds;
 pub use usual::{Usual, UsualTimes};
 
 use crate::db;
 use crate::measure;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::thread::available_parallelism;
 
 /// What statements usually take that run for less is not asked for.
 const USUAL_SECONDS: f64 = 1.0;
@@ -51,6 +50,8 @@ pub struct Activity {
     pub sessions: Vec<Session>,
     pub caller: Caller,
     pub slots: Slots,
+    /// On which the server may run.
+    pub cores: u64,
     /// Of the databases that have sessions.
     pub counters: Vec<Counters>,
     pub timeouts: Timeouts,
@@ -114,7 +115,8 @@ impl Activity {
         if slots.roles.is_none() {
             left_out.push(locked("pg_authid: names and connection limits of roles"));
         }
-        Activity { caller, prepared, locks, sessions, slots, left_out, ..Activity::default() }
+        let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
+        Activity { caller, prepared, locks, sessions, slots, cores, left_out, ..Activity::default() }
     }
 
     /// Sessions of clients in what the caller wants to know about.

@@ -6,6 +6,7 @@ use super::Unreadable;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     Version,
+    Clients,
     Config,
     Databases,
     Lists,
@@ -21,6 +22,7 @@ impl Command {
     pub fn sql(self) -> &'static str {
         match self {
             Command::Version => "SHOW VERSION",
+            Command::Clients => "SHOW CLIENTS",
             Command::Config => "SHOW CONFIG",
             Command::Databases => "SHOW DATABASES",
             Command::Lists => "SHOW LISTS",
@@ -39,7 +41,7 @@ impl Command {
             Command::Databases => DATABASES,
             Command::Lists => &[((1, 12), &["list", "items"])],
             Command::Pools => POOLS,
-            Command::Servers => SERVERS,
+            Command::Clients | Command::Servers => SOCKETS,
             Command::Stats => STATS,
             Command::Users => USERS,
         }
@@ -101,7 +103,7 @@ const POOLS: &[((u32, u32), Columns)] = &[
 ];
 
 #[rustfmt::skip]
-const SERVERS: &[((u32, u32), Columns)] = &[
+const SOCKETS: &[((u32, u32), Columns)] = &[
     ((1, 24), &[
         "type", "user", "database", "replication", "state", "addr", "port", "local_addr", "local_port", "connect_time",
         "request_time", "wait", "wait_us", "close_needed", "ptr", "link", "remote_pid", "tls", "application_name",
@@ -223,8 +225,9 @@ impl<'a> Line<'a> {
 mod unit_tests {
     use super::*;
 
-    const COMMANDS: [Command; 8] = [
+    const COMMANDS: [Command; 9] = [
         Command::Version,
+        Command::Clients,
         Command::Config,
         Command::Databases,
         Command::Lists,

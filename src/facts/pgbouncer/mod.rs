@@ -1,9 +1,11 @@
 //! What a PgBouncer says of itself on its console.
 
+mod clients;
 pub mod layout;
 mod pools;
 mod servers;
 
+pub use clients::{Client, Waiting, clients};
 pub use pools::{CONSOLE, Load, Mode, Pool, PooledDatabase, PooledUser, databases, loads, pools, users};
 pub use servers::{ServerConnection, connections};
 
@@ -20,6 +22,8 @@ pub struct Pgbouncer {
     pub pools: Vec<Pool>,
     pub loads: Vec<Load>,
     pub servers: Vec<ServerConnection>,
+    /// Those that wait or hold a connection. Asked for only where some wait.
+    pub active_clients: Vec<Client>,
     /// Clients that are connected, the console's among them.
     pub clients: Option<u64>,
     /// What this server shows of its clients, PgBouncer's or not.

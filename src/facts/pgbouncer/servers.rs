@@ -12,6 +12,9 @@ pub struct ServerConnection {
     pub state: String,
     /// The server's process.
     pub pid: i32,
+    /// What PgBouncer calls it, and the client that holds it.
+    pub id: String,
+    pub held_by: Option<String>,
 }
 
 pub fn connections(shown: &Shown) -> Result<Vec<ServerConnection>, Unreadable> {
@@ -24,22 +27,26 @@ pub fn connections(shown: &Shown) -> Result<Vec<ServerConnection>, Unreadable> {
             user: line.name("user")?,
             state: line.name("state")?,
             pid: line.count("remote_pid")?.try_into().map_err(|_| line.odd("remote_pid"))?,
+            id: line.name("ptr")?,
+            held_by: line.text("link").filter(|link| !link.is_empty()).map(str::to_string),
         })
     })?;
     Ok(connections.into_iter().filter(|connection| connection.database != CONSOLE).collect())
 }
 
 impl Pgbouncer {
-    /// The session of this server that a connection is. None: it leads to another server.
-    fn session<'a>(&self, connection: &ServerConnection, sessions: &'a [Session]) -> Option<&'a Session> {
+    pub(super) fn is_session(&self, connection: &ServerConnection, session: &Session) -> bool {
         let database = self.database(&connection.database);
         let on_server = database.map_or(connection.database.as_str(), |database| database.on_server.as_str());
         let role = database.and_then(|database| database.force_user.as_deref()).unwrap_or(&connection.user);
-        sessions.iter().find(|session| {
-            session.pid == connection.pid
-                && session.database.as_deref() == Some(on_server)
-                && session.role.as_deref() == Some(role)
-        })
+        session.pid == connection.pid
+            && session.database.as_deref() == Some(on_server)
+            && session.role.as_deref() == Some(role)
+    }
+
+    /// The session of this server that a connection is. None: it leads to another server.
+    fn session<'a>(&self, connection: &ServerConnection, sessions: &'a [Session]) -> Option<&'a Session> {
+        sessions.iter().find(|session| self.is_session(connection, session))
     }
 
     /// The sessions of this server that are connections of a pool.

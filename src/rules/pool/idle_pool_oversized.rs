@@ -6,9 +6,6 @@ use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::Count;
 use std::collections::BTreeMap;
 
-/// A recording of less says nothing of peaks.
-const RECORDED_SECONDS: f64 = 3600.0;
-
 pub static RULE: Rule = Rule {
     id: "idle_pool_oversized",
     category: "pool",
@@ -16,7 +13,7 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "At least min_surplus connections of one application, role and database have not been used for min_idle_seconds; or, \
-                where dbre.activity_history covers an hour, there are at least min_surplus more of them than twice those that were \
+                where dbre.activity_history covers min_recorded_seconds, there are at least min_surplus more of them than twice those that were \
                 ever in use at once: low; medium where these take more than medium_share of the connections that ordinary users can \
                 take.",
     effect: "Each takes a slot that another service needs at its peak, and memory for its caches; every snapshot looks at it.",
@@ -28,6 +25,12 @@ pub static RULE: Rule = Rule {
             (300.0, "seconds"),
             (0.0, 1e9),
             "A connection that has been idle for less is in use.",
+        ),
+        OptionSpec::number(
+            "min_recorded_seconds",
+            (3600.0, "seconds"),
+            (1.0, 1e9),
+            "A recording of less says nothing of peaks.",
         ),
         OptionSpec::number("min_surplus", (5.0, "connections"), (1.0, 1e9), "Fewer unused ones are left alone."),
         OptionSpec::number(
@@ -126,7 +129,7 @@ fn judge(name: String, pool: &Pool, activity: &Activity, options: &Options) -> O
 }
 
 fn bound(pool: &Pool, activity: &Activity, options: &Options) -> Bound {
-    if let Some((recorded, seconds)) = recorded(pool, activity) {
+    if let Some((recorded, seconds)) = recorded(pool, activity, options.number("min_recorded_seconds")) {
         return Bound {
             used: u64::from(recorded.connections.in_use.most) * 2,
             over: format!("in {:.1} h of samples, whose peak is doubled for bursts between them", seconds / 3600.0),
@@ -143,8 +146,8 @@ fn bound(pool: &Pool, activity: &Activity, options: &Options) -> Bound {
     }
 }
 
-fn recorded<'a>(pool: &Pool, activity: &'a Activity) -> Option<(&'a RecordedPool, f64)> {
-    let history = activity.history.as_ref().filter(|history| history.seconds >= RECORDED_SECONDS)?;
+fn recorded<'a>(pool: &Pool, activity: &'a Activity, least_seconds: f64) -> Option<(&'a RecordedPool, f64)> {
+    let history = activity.history.as_ref().filter(|history| history.seconds >= least_seconds)?;
     let first = pool.first();
     let same = |recorded: &&RecordedPool| {
         Some(recorded.database_oid) == first.database_oid

@@ -1,7 +1,7 @@
 use crate::advice::end_session::{Ending, duration};
 use crate::advice::pgbouncer::{Held, Root, app_fix, cause};
 use crate::facts::Facts;
-use crate::facts::pgbouncer::{Pgbouncer, Pool};
+use crate::facts::pgbouncer::{Pgbouncer, Pool, Waiting};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::Count;
@@ -82,6 +82,7 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
     let activity = facts.activity();
     let root = Root::of(pool, pgbouncer);
     let held = Held::of(pool, pgbouncer, activity);
+    let waiting = pgbouncer.waiting_for(pool);
     let timeout = pgbouncer.number("query_wait_timeout").filter(|seconds| *seconds > 0.0);
     let near = timeout.is_some_and(|timeout| pool.longest_wait_seconds >= timeout * options.number("critical_share"));
     let old = |seconds: Option<f64>| seconds.is_some_and(|seconds| seconds >= options.number("left_open_seconds"));
@@ -114,12 +115,18 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
             pool.limit(),
             duration(pool.longest_wait_seconds)
         ),
-        cause: format!("{}{refused}", cause(pool, root, &held, pgbouncer, activity)),
+        cause: format!("{}{}{refused}", cause(pool, root, &held, pgbouncer, activity), who(&waiting)),
         evidence: object! {
             "root": root.name(),
             "clients_waiting": pool.clients_waiting,
             "longest_wait_seconds": pool.longest_wait_seconds,
             "query_wait_timeout_seconds": timeout,
+            "waiting": waiting.iter().take(SHOWN).map(|group| json!({
+                "application_name": group.application,
+                "client_address": group.address,
+                "clients": group.clients,
+                "longest_wait_seconds": group.longest_seconds,
+            })).collect::<Vec<_>>(),
             "clients_active": pool.clients_active,
             "pool_mode": pool.mode.name(),
             "pool_size": pool.size,
@@ -131,10 +138,12 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
             "sessions_waiting_for_locks": held.waiting_for_locks,
             "sessions_active": held.active.len(),
             "sessions_idle": held.idle.len(),
-            "idle_in_transaction": held.left_open.iter().take(10).map(|session| json!({
+            "idle_in_transaction": held.left_open.iter().take(SHOWN).map(|session| json!({
                 "pid": session.pid,
                 "idle_seconds": session.state_seconds,
                 "last_statement": session.query,
+                "application_name": session.application,
+                "client_address": pgbouncer.holder_of(session).map(|client| &client.address),
             })).collect::<Vec<_>>(),
         },
         fix_sql: joined(&|ending| &ending.sql, "\n"),
@@ -145,3 +154,20 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
         ..Finding::that_changes_nothing()
     }
 }
+
+/// ` Most of those that wait: 6 of web at 10.0.0.3, 2 of worker at unix.`
+fn who(waiting: &[Waiting]) -> String {
+    let group = |group: &Waiting| {
+        let of = group.application.map_or_else(|| "without application_name".to_string(), |name| format!("of {name}"));
+        format!("{} {of} at {}", group.clients, group.address)
+    };
+    if waiting.is_empty() {
+        return String::new();
+    }
+    let most = if waiting.len() > TOLD { "Most of those that wait" } else { "Those that wait" };
+    format!(" {most}: {}.", waiting.iter().take(TOLD).map(group).collect::<Vec<_>>().join(", "))
+}
+
+/// More are left out of the evidence, and of the words.
+const SHOWN: usize = 10;
+const TOLD: usize = 3;

@@ -1,0 +1,82 @@
+//! The clients of PgBouncer that wait for a connection of a pool, and those that hold one.
+
+use super::layout::{Line, Shown};
+use super::{CONSOLE, Pgbouncer, Pool, Unreadable};
+use crate::facts::activity::Session;
+
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    pub database: String,
+    pub user: String,
+    pub waits: bool,
+    pub wait_seconds: f64,
+    /// None: it has said none, or this version does not show it.
+    pub application: Option<String>,
+    /// `unix`: by a Unix socket.
+    pub address: String,
+    /// What PgBouncer calls it, and the connection that it holds.
+    id: String,
+    holds: Option<String>,
+}
+
+/// Clients that wait, of one application and address.
+pub struct Waiting<'a> {
+    pub application: Option<&'a str>,
+    pub address: &'a str,
+    pub clients: u64,
+    pub longest_seconds: f64,
+}
+
+/// Without those that are idle, and the console's.
+pub fn clients(shown: &Shown) -> Result<Vec<Client>, Unreadable> {
+    let clients = shown.lines(client)?;
+    Ok(clients.into_iter().filter(|c| c.database != CONSOLE && (c.waits || c.holds.is_some())).collect())
+}
+
+fn client(line: Line) -> Result<Client, Unreadable> {
+    if line.text("type") != Some("C") {
+        return Err(line.odd("type"));
+    }
+    let given = |column| line.text(column).filter(|text| !text.is_empty()).map(str::to_string);
+    Ok(Client {
+        database: line.name("database")?,
+        user: line.name("user")?,
+        waits: line.name("state")? == "waiting",
+        wait_seconds: line.count("wait")? as f64 + line.count("wait_us")? as f64 / 1e6,
+        application: given("application_name"),
+        address: line.name("addr")?,
+        id: line.name("ptr")?,
+        holds: given("link"),
+    })
+}
+
+impl Pgbouncer {
+    /// Most first.
+    pub fn waiting_for(&self, pool: &Pool) -> Vec<Waiting<'_>> {
+        let mut groups: Vec<Waiting> = Vec::new();
+        let of_pool = |client: &&Client| client.waits && client.database == pool.database && client.user == pool.user;
+        for client in self.active_clients.iter().filter(of_pool) {
+            let (application, address) = (client.application.as_deref(), client.address.as_str());
+            let known = groups.iter_mut().find(|group| (group.application, group.address) == (application, address));
+            match known {
+                Some(group) => {
+                    group.clients += 1;
+                    group.longest_seconds = group.longest_seconds.max(client.wait_seconds);
+                }
+                None => groups.push(Waiting { application, address, clients: 1, longest_seconds: client.wait_seconds }),
+            }
+        }
+        groups.sort_by_key(|group| (std::cmp::Reverse(group.clients), group.application, group.address));
+        groups
+    }
+
+    /// Who holds this session of the server. Connections and clients were shown one after the other: only where both name each other.
+    pub fn holder_of(&self, session: &Session) -> Option<&Client> {
+        let connection = self.servers.iter().find(|connection| self.is_session(connection, session))?;
+        self.active_clients.iter().find(|client| {
+            connection.held_by.as_ref() == Some(&client.id)
+                && client.holds.as_ref() == Some(&connection.id)
+                && (&client.database, &client.user) == (&connection.database, &connection.user)
+        })
+    }
+}
