@@ -38,6 +38,21 @@ impl Row<'_> {
         // just been looked at.
         unsafe { T::from_datum(self.values[column], self.nulls[column]) }
     }
+
+    /// The next column: a text that may come from another database, in that one's encoding. What is no UTF-8 is replaced.
+    pub fn take_foreign_text(&mut self) -> Option<String> {
+        let column = self.next;
+        self.next += 1;
+        assert_eq!(self.types[column], pg_sys::TEXTOID, "column {} of a fact query", self.next);
+        if self.nulls[column] {
+            return None;
+        }
+        // SAFETY: as in `take_option`; the bytes are copied.
+        unsafe {
+            let text = pg_sys::pg_detoast_datum_packed(self.values[column].cast_mut_ptr());
+            Some(String::from_utf8_lossy(pgrx::varlena::varlena_to_byte_slice(text)).into_owned())
+        }
+    }
 }
 
 /// Runs a read-only query and makes a value of each row. Takes no transaction id, works on a standby.

@@ -8,8 +8,10 @@ use crate::units::Count;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {
-    /// PAUSE, or DISABLE.
+    /// PAUSE of the database.
     Paused,
+    /// PAUSE or SUSPEND of all.
+    AllPaused,
     /// As many connections as pool_size allows.
     PoolFull,
     /// max_db_connections, or max_connections of the database's line.
@@ -23,15 +25,17 @@ pub enum Root {
 impl Root {
     pub fn of(pool: &Pool, pgbouncer: &Pgbouncer) -> Root {
         let database = pgbouncer.database(&pool.database);
-        let user = pgbouncer.user(&pool.user);
+        let of_user: u64 = pgbouncer.pools.iter().filter(|other| other.user == pool.user).map(Pool::servers).sum();
         let full = |limit: u64, connections: u64| limit > 0 && connections >= limit;
-        if database.is_some_and(|database| database.paused || database.disabled) {
+        if database.is_some_and(|database| database.paused) {
             Root::Paused
+        } else if pgbouncer.paused == Some(true) {
+            Root::AllPaused
         } else if pool.is_full() {
             Root::PoolFull
         } else if database.is_some_and(|database| full(database.max_connections, database.connections)) {
             Root::DatabaseFull
-        } else if user.is_some_and(|user| full(user.max_connections, user.connections)) {
+        } else if pgbouncer.most_of_user(&pool.user).is_some_and(|most| of_user >= most) {
             Root::UserFull
         } else {
             Root::NotOpened
@@ -40,16 +44,26 @@ impl Root {
 
     pub fn name(self) -> &'static str {
         match self {
-            Root::Paused => "paused",
+            Root::Paused | Root::AllPaused => "paused",
             Root::PoolFull => "pool_full",
             Root::DatabaseFull => "database_limit",
             Root::UserFull => "user_limit",
             Root::NotOpened => "server_connections_not_opened",
         }
     }
+
+    /// The pools that share the limit.
+    pub fn pools<'a>(self, pool: &'a Pool, pgbouncer: &'a Pgbouncer) -> Vec<&'a Pool> {
+        let shares = |other: &&Pool| match self {
+            Root::DatabaseFull => other.database == pool.database,
+            Root::UserFull => other.user == pool.user,
+            _ => other.name() == pool.name(),
+        };
+        pgbouncer.pools.iter().filter(shares).collect()
+    }
 }
 
-/// What the sessions that a pool's clients hold are at.
+/// What the sessions that clients of pools hold are at.
 pub struct Held<'a> {
     /// Idle in a transaction, the longest first.
     pub left_open: Vec<&'a Session>,
@@ -61,8 +75,8 @@ pub struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    pub fn of(pool: &Pool, pgbouncer: &Pgbouncer, activity: &'a Activity) -> Held<'a> {
-        let sessions = pgbouncer.held_sessions_of(pool, &activity.sessions);
+    pub fn of(pools: &[&Pool], pgbouncer: &Pgbouncer, activity: &'a Activity) -> Held<'a> {
+        let sessions = pgbouncer.sessions_of(pools, &activity.sessions, |connection| connection.state == "active");
         let seconds = |session: &Session| session.state_seconds.unwrap_or_default();
         let of = |takes: &dyn Fn(&Session) -> bool| {
             let mut found: Vec<&Session> = sessions.iter().copied().filter(|session| takes(session)).collect();
@@ -113,9 +127,15 @@ fn are(count: usize) -> String {
 /// In words, from what PgBouncer and the server show.
 pub fn cause(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer, activity: &Activity) -> String {
     let database = pgbouncer.database(&pool.database);
-    let kept = held.told().map(|told| format!(" Of the sessions that its clients hold {told}."));
+    let kept = held.told().map(|told| match root {
+        Root::DatabaseFull | Root::UserFull => {
+            format!("{} Of the sessions that clients hold {told}.", most(pool, root, pgbouncer))
+        }
+        _ => format!(" Of the sessions that its clients hold {told}."),
+    });
     match root {
-        Root::Paused => format!("Database {} is paused or disabled on PgBouncer's console.", pool.database),
+        Root::Paused => format!("Database {} is paused on PgBouncer's console.", pool.database),
+        Root::AllPaused => "PgBouncer is paused on its console, with all its databases.".to_string(),
         Root::PoolFull => {
             let what = match pool.mode {
                 Mode::Session => "in session mode each connected client keeps one until it disconnects",
@@ -123,7 +143,7 @@ pub fn cause(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer, activi
                 Mode::Statement => "each is kept until its statement ends",
             };
             format!(
-                "The pool is full: {} of pool_size {}, and {what}.{}",
+                "The pool is full: {} of {}, and {what}.{}",
                 Count(pool.servers()).of("server connection"),
                 pool.limit(),
                 kept.unwrap_or_default()
@@ -150,6 +170,14 @@ pub fn cause(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer, activi
                 obstacle(pool, pgbouncer, activity).map(|why| format!(" {why}")).unwrap_or_default()
             )
         }
+    }
+}
+
+/// ` Pool shop/jobs has most of them: 12.`
+fn most(pool: &Pool, root: Root, pgbouncer: &Pgbouncer) -> String {
+    match root.pools(pool, pgbouncer).into_iter().max_by_key(|pool| pool.servers()) {
+        Some(most) => format!(" Pool {} has most of them: {}.", most.name(), most.servers()),
+        None => String::new(),
     }
 }
 
@@ -189,8 +217,9 @@ fn obstacle(pool: &Pool, pgbouncer: &Pgbouncer, activity: &Activity) -> Option<S
 pub fn app_fix(pool: &Pool, root: Root, held: &Held) -> String {
     let open = "SQLAlchemy: with engine.begin() as connection: … around each unit of work, nothing outside the database waited for inside it";
     match root {
-        Root::Paused => format!("On the console: RESUME {0}; ENABLE {0};", identifier(&pool.database)),
-        Root::PoolFull if !held.left_open.is_empty() => {
+        Root::Paused => format!("On the console: RESUME {};", identifier(&pool.database)),
+        Root::AllPaused => "On the console: RESUME;".to_string(),
+        Root::PoolFull | Root::DatabaseFull | Root::UserFull if !held.left_open.is_empty() => {
             format!("{open}. A backstop in pgbouncer.ini: idle_transaction_timeout = 30.")
         }
         Root::PoolFull if pool.mode == Mode::Session && !held.idle.is_empty() => format!(
@@ -228,9 +257,9 @@ pub struct Breaks {
 
 impl Breaks {
     pub fn of(pool: &Pool, pgbouncer: &Pgbouncer, activity: &Activity) -> Breaks {
-        let sessions = pgbouncer.sessions_of(pool, &activity.sessions);
-        let texts = sessions.iter().filter_map(|session| session.query.as_deref()).map(|text| (text, 1));
-        let mut now = used(texts);
+        let sessions = pgbouncer.sessions_of(&[pool], &activity.sessions, |_| true);
+        let theirs = pgbouncer.sessions_of(&[pool], &activity.sessions, |connection| !connection.is_new());
+        let mut now = used(theirs.iter().filter_map(|session| session.query.as_deref()).map(|text| (text, 1)));
         // No transaction: such a lock is the session's.
         let keeps = |session: &&Session| {
             session.state == Some(State::Idle) && pgbouncer.session_use.advisory_locks.contains(&session.pid)
@@ -246,7 +275,13 @@ impl Breaks {
         }
         let (database, role) = pgbouncer.on_server(pool);
         let statements = pgbouncer.session_use.statements.iter().flatten();
-        let of_role = statements.filter(|statement| statement.database == database && statement.role == role);
+        // What a connection ran before any client had it is PgBouncer's connect_query.
+        let new =
+            pgbouncer.sessions_of(&pgbouncer.pools.iter().collect::<Vec<_>>(), &activity.sessions, |c| c.is_new());
+        let own: Vec<&str> = new.into_iter().filter_map(|session| session.query.as_deref()).collect();
+        let of_role = statements.filter(|statement| {
+            statement.database == database && statement.role == role && !own.contains(&statement.text.as_str())
+        });
         Breaks { now, recorded: used(of_role.map(|statement| (statement.text.as_str(), statement.calls))) }
     }
 

@@ -14,12 +14,13 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// What sessions do and wait for, looked at every `sample_interval` for as long as `duration`: a look under load at little cost.
+/// It is one statement, whose snapshot holds back VACUUM for as long.
 ///
 /// `breakdown` says what a row counts: all connections of clients (`all`); a pool of them, or background processes by type
 /// (`pool`: database, user, application_name); active sessions by what they wait for (`wait`; no wait_event: they ran; `meaning` is the end of "the session …") or by what they execute
 /// (`statement`); a pool by state and wait (`state`). Means are over all samples, `most` is of one sample: the most of a pool is less than
 /// the sum of its states'. In use: active or in a transaction, which are null where the caller may not see the state of a session.
-/// `share_of_active` is of all active sessions. The first row tells what sampling cost.
+/// `share_of_active` is of all active sessions whose state the caller may see. The first row tells what sampling cost.
 #[pg_extern(volatile)]
 #[search_path(pg_catalog, dbre, pg_temp)]
 #[allow(clippy::type_complexity, reason = "the columns of a sample")]

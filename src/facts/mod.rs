@@ -2,6 +2,7 @@
 
 pub mod activity;
 mod bursts;
+mod calendar;
 pub mod cascade;
 mod catalog;
 mod column_statistics;

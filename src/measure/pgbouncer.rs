@@ -60,10 +60,13 @@ fn read(dblink: &Dblink) -> Pgbouncer {
     take(Command::Pools, &|pgbouncer, shown| pgbouncer::pools(shown, pgbouncer).map(|found| pgbouncer.pools = found));
     // There may be tens of thousands.
     if pgbouncer.pools.iter().any(|pool| pool.clients_waiting > 0) {
-        let take = |pgbouncer: &mut Pgbouncer, shown: &Shown| {
-            pgbouncer::clients(shown).map(|found| pgbouncer.active_clients = found)
+        let set_clients = |pgbouncer: &mut Pgbouncer, shown: &Shown| {
+            pgbouncer::clients(shown).map(|found| pgbouncer.set_clients(found))
         };
-        read_one(dblink, Command::Clients, &take, &mut pgbouncer);
+        read_one(dblink, Command::Clients, &set_clients, &mut pgbouncer);
+        if pgbouncer.release() >= (1, 19) {
+            read_one(dblink, Command::State, &|pgbouncer, shown| pgbouncer.set_state(shown), &mut pgbouncer);
+        }
     }
     pgbouncer
 }

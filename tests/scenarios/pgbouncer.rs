@@ -13,7 +13,11 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
     vec![
         trial(server, "pgbouncer::saturated_by_open_transactions", saturated),
         trial(server, "pgbouncer::saturated_by_a_lock", blocked),
-        trial(server, "pgbouncer::paused", paused),
+        trial(server, "pgbouncer::paused", |database| paused(database, &format!("PAUSE {}", database.name))),
+        trial(server, "pgbouncer::all_paused", |database| paused(database, "PAUSE")),
+        trial(server, "pgbouncer::waiting_to_be_let_in", waiting_to_be_let_in),
+        trial(server, "pgbouncer::another_pool_has_the_connections", another_pool),
+        trial(server, "pgbouncer::its_own_connect_query", connect_query),
         trial(server, "pgbouncer::the_server_refuses", server_refuses),
         trial(server, "pgbouncer::session_mode", session_mode),
         trial(server, "pgbouncer::arguments", arguments),
@@ -144,16 +148,20 @@ fn blocked(database: &Database) {
     let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
     let waiting = finding(&rows, "pgbouncer_clients_waiting");
     assert_eq!(waiting["evidence"]["sessions_waiting_for_locks"], 2, "{waiting:#}");
+    // DISABLE refuses new clients: nobody waits because of it.
+    bouncer.console().simple_query(&format!("DISABLE {}", database.name)).unwrap();
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    assert_eq!(finding(&rows, "pgbouncer_clients_waiting")["evidence"]["root"], "pool_full", "{}", shown(&rows));
     assert!(text(waiting, "cause").contains("2 wait for locks"), "{waiting:#}");
     execute(&mut blocker, "rollback");
     waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
 }
 
-fn paused(database: &Database) {
+fn paused(database: &Database, pause: &str) {
     let (bouncer, mut control) = prepare(database, "pool_mode = transaction");
     let waiter = client(&bouncer, database, "postgres", "web");
     let mut console = bouncer.console();
-    console.simple_query(&format!("PAUSE {}", database.name)).unwrap();
+    console.simple_query(pause).unwrap();
     let waiter = send(waiter, "select 1");
     wait_until("a client waits", || bouncer.clients_waiting() == 1);
     execute(&mut control, "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0}')");
@@ -163,6 +171,65 @@ fn paused(database: &Database) {
     let command = text(waiting, "app_fix").split_once("On the console: ").unwrap().1.split_once(';').unwrap().0;
     console.simple_query(command).unwrap();
     waiter.join().unwrap();
+}
+
+/// PgBouncer counts no wait of clients whose pool has no connection yet.
+fn waiting_to_be_let_in(database: &Database) {
+    let nowhere = "pool_mode = transaction\n[databases]\nnowhere = host=/nowhere port=1";
+    let (bouncer, mut control) = prepare(database, nowhere);
+    let config = bouncer.config("nowhere", "postgres");
+    let waiter = thread::spawn(move || drop(config.connect(NoTls)));
+    wait_until("a client waits", || bouncer.clients_waiting() == 1);
+    thread::sleep(Duration::from_millis(2100));
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    assert_eq!(waiting["evidence"]["root"], "server_connections_not_opened", "{waiting:#}");
+    assert!((1.0..30.0).contains(&waiting["evidence"]["longest_wait_seconds"].as_f64().unwrap()), "{waiting:#}");
+    drop(bouncer);
+    waiter.join().unwrap();
+}
+
+fn another_pool(database: &Database) {
+    let (bouncer, mut control) = prepare(database, "pool_mode = transaction\nmax_db_connections = 1");
+    let role = format!("{}_app", database.name);
+    std::fs::write(bouncer.folder.join("users"), format!("\"postgres\" \"\"\n\"{role}\" \"\"\n")).unwrap();
+    bouncer.console().simple_query("RELOAD").unwrap();
+    execute(&mut control, &format!("create role {role} login"));
+    execute(
+        &mut control,
+        "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0, \"left_open_seconds\": 0}')",
+    );
+    let mut holder = client(&bouncer, database, &role, "holder");
+    execute(&mut holder, "begin; select 1");
+    let config = bouncer.config(&database.name, "postgres");
+    let waiter = thread::spawn(move || drop(config.connect(NoTls)));
+    wait_until("a client waits", || bouncer.clients_waiting() == 1);
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    assert_eq!(waiting["evidence"]["root"], "database_limit", "{waiting:#}");
+    assert!(
+        text(waiting, "cause").contains(&format!("Pool {}/{role} has most of them: 1.", database.name)),
+        "{waiting:#}"
+    );
+    database.psql(text(waiting, "fix_sql"));
+    waiter.join().unwrap();
+    drop((holder, bouncer));
+    execute(&mut control, &format!("drop role {role}"));
+}
+
+fn connect_query(database: &Database) {
+    let (name, folder) = (&database.name, database.server.folder.display());
+    let line =
+        format!("host={folder} port=5432 dbname={name} connect_query='set statement_timeout to 60000' min_pool_size=2");
+    let (bouncer, mut control) = prepare(database, &format!("pool_mode = transaction\n[databases]\n{name}_q = {line}"));
+    let mut web = bouncer.config(&format!("{name}_q"), "postgres").connect(NoTls).unwrap();
+    execute(&mut web, "select 1");
+    let opened =
+        "select count(*) from pg_stat_activity where datname = current_database() and query like 'set statement%'";
+    wait_until("it has opened one more", || value::<i64>(&mut control, opened) > 0);
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    assert!(rows.iter().all(|row| row["rule"] != "pgbouncer_features_break"), "{}", shown(&rows));
+    assert_eq!(pools(&rows).len(), 1, "{}", shown(&rows));
 }
 
 fn server_refuses(database: &Database) {

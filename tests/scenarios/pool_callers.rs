@@ -2,7 +2,7 @@
 
 use crate::pool_faults::CALLS;
 use crate::pool_pressure::{alone, busy, connect, only, pressure, server, waiting};
-use crate::server::{Server, execute, query, refused, run, shown};
+use crate::server::{Server, execute, query, refused, run, shown, text};
 use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
         alone("pool_callers::a_healthy_server", healthy),
         alone("pool_callers::roles_without_rights", without_rights),
         alone("pool_callers::on_a_standby", on_a_standby),
+        alone("pool_callers::a_database_in_latin1", in_latin1),
     ]
 }
 
@@ -112,4 +113,20 @@ fn on_a_standby() {
         "{}",
         shown(&pools)
     );
+}
+
+/// Its texts are in its own encoding.
+fn in_latin1() {
+    let database = server(&[]);
+    let mut client = database.connect();
+    execute(&mut client, "create database latin1 encoding latin1 template template0 locale 'C'");
+    execute(&mut client, "select dbre.configure_rule('transaction_leaked', options => '{\"min_seconds\": 0}')");
+    let mut there = database.server.connect("latin1", "postgres");
+    execute(&mut there, "begin; select 'café'");
+    let (findings, _) = pressure(&mut client, "");
+    let leaked = only(&findings, "transaction_leaked");
+    assert!(text(&leaked["evidence"], "last_query").contains("'caf\u{fffd}'"), "{leaked:#}");
+    for call in CALLS {
+        query(&mut client, &format!("select to_jsonb(c) from {call} c"));
+    }
 }

@@ -22,7 +22,9 @@ select
     pg_catalog.age(a.backend_xmin)::int8,
     a.leader_pid,
     a.query_id,
-    a.query
+    a.query,
+    a.client_port,
+    extract(epoch from a.backend_start)::float8
 from pg_catalog.pg_stat_get_activity(null) a, (select pg_catalog.clock_timestamp() as now) c
 where a.pid <> pg_catalog.pg_backend_pid()
 order by a.pid

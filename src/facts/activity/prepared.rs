@@ -21,7 +21,8 @@ pub struct Prepared {
 
 pub fn read(slots: &Slots) -> Vec<Prepared> {
     db::read(include_str!("../../../sql/facts/activity/prepared.sql"), &[], |row| {
-        let (transaction_id, gid, prepared_at) = (row.take(), row.take(), row.take());
+        let (transaction_id, gid) = (row.take(), row.take_foreign_text().unwrap_or_default());
+        let prepared_at = row.take();
         let (seconds, owner) = (row.take(), row.take());
         let database_oid = row.take::<pg_sys::Oid>().to_u32();
         Prepared {

@@ -17,11 +17,15 @@ pub struct Session {
     pub application: String,
     /// None: a Unix socket, or hidden.
     pub client_address: Option<String>,
+    /// None: a Unix socket, or hidden.
+    pub client_port: Option<u16>,
     /// None: no client, or hidden from the caller.
     pub state: Option<State>,
     pub wait: Option<Wait>,
     /// As the server prints it: with the pid it tells this session from a later one.
     pub backend_start: Option<String>,
+    /// The same in seconds since 1970.
+    pub backend_start_epoch: Option<f64>,
     pub backend_seconds: Option<f64>,
     pub transaction_seconds: Option<f64>,
     /// As the server prints it: with the pid it tells this transaction from a later one.
@@ -133,7 +137,7 @@ pub fn read(slots: &Slots) -> Vec<Session> {
             database: database_oid.and_then(|oid| databases.get(&oid).map(|name| name.to_string())),
             role_oid,
             role: role_oid.and_then(|oid| roles.get(&oid).map(|name| name.to_string())),
-            application: row.take_option().unwrap_or_default(),
+            application: row.take_foreign_text().unwrap_or_default(),
             client_address: row.take_option(),
             state: row.take_option::<String>().map(|name| State::from_name(&name)),
             wait: wait(row.take_option(), row.take_option()),
@@ -151,7 +155,9 @@ pub fn read(slots: &Slots) -> Vec<Session> {
             leader: row.take_option(),
             query_id: row.take_option(),
             // For a hidden one the server says that it is.
-            query: row.take_option().filter(|_| !hidden),
+            query: row.take_foreign_text().filter(|_| !hidden),
+            client_port: row.take_option().and_then(|port: i32| port.try_into().ok()),
+            backend_start_epoch: row.take_option(),
         }
     })
 }

@@ -29,20 +29,26 @@ pub struct Waiting<'a> {
 
 /// Without those that are idle, and the console's.
 pub fn clients(shown: &Shown) -> Result<Vec<Client>, Unreadable> {
-    let clients = shown.lines(client)?;
+    let requests = shown.lines(|line| Ok(line.local_time("request_time")))?;
+    // It was this session's, on the console.
+    let now = requests.into_iter().flatten().max();
+    let clients = shown.lines(|line| client(line, now))?;
     Ok(clients.into_iter().filter(|c| c.database != CONSOLE && (c.waits || c.holds.is_some())).collect())
 }
 
-fn client(line: Line) -> Result<Client, Unreadable> {
+fn client(line: Line, now: Option<i64>) -> Result<Client, Unreadable> {
     if line.text("type") != Some("C") {
         return Err(line.odd("type"));
     }
     let given = |column| line.text(column).filter(|text| !text.is_empty()).map(str::to_string);
+    // Of one that waits to be let in, before the first connection of its pool stands, PgBouncer counts no wait.
+    let since_request = now.zip(line.local_time("request_time")).map_or(0, |(now, request)| (now - request).max(0));
+    let wait = line.count("wait")? as f64 + line.count("wait_us")? as f64 / 1e6;
     Ok(Client {
         database: line.name("database")?,
         user: line.name("user")?,
         waits: line.name("state")? == "waiting",
-        wait_seconds: line.count("wait")? as f64 + line.count("wait_us")? as f64 / 1e6,
+        wait_seconds: if wait > 0.0 { wait } else { since_request as f64 },
         application: given("application_name"),
         address: line.name("addr")?,
         id: line.name("ptr")?,
@@ -51,6 +57,17 @@ fn client(line: Line) -> Result<Client, Unreadable> {
 }
 
 impl Pgbouncer {
+    /// With what they show of the waits for their pools.
+    pub fn set_clients(&mut self, clients: Vec<Client>) {
+        for client in clients.iter().filter(|client| client.waits) {
+            let of = |pool: &&mut Pool| (&pool.database, &pool.user) == (&client.database, &client.user);
+            if let Some(pool) = self.pools.iter_mut().find(of) {
+                pool.longest_wait_seconds = pool.longest_wait_seconds.max(client.wait_seconds);
+            }
+        }
+        self.active_clients = clients;
+    }
+
     /// Most first.
     pub fn waiting_for(&self, pool: &Pool) -> Vec<Waiting<'_>> {
         let mut groups: Vec<Waiting> = Vec::new();

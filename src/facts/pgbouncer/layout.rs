@@ -2,6 +2,7 @@
 //! command every layout since 1.12 (src/admin.c, src/stats.c) has a number of its own.
 
 use super::Unreadable;
+use crate::facts::calendar::days;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -12,6 +13,7 @@ pub enum Command {
     Lists,
     Pools,
     Servers,
+    State,
     Stats,
     Users,
 }
@@ -28,6 +30,7 @@ impl Command {
             Command::Lists => "SHOW LISTS",
             Command::Pools => "SHOW POOLS",
             Command::Servers => "SHOW SERVERS",
+            Command::State => "SHOW STATE",
             Command::Stats => "SHOW STATS",
             Command::Users => "SHOW USERS",
         }
@@ -42,6 +45,7 @@ impl Command {
             Command::Lists => &[((1, 12), &["list", "items"])],
             Command::Pools => POOLS,
             Command::Clients | Command::Servers => SOCKETS,
+            Command::State => &[((1, 19), &["key", "value"])],
             Command::Stats => STATS,
             Command::Users => USERS,
         }
@@ -212,6 +216,16 @@ impl<'a> Line<'a> {
         self.number(column)?.ok_or_else(|| self.odd(column))
     }
 
+    /// Seconds since 1970, of a local time as PgBouncer prints it: `2026-11-22 06:01:28 CET`.
+    pub fn local_time(self, column: &str) -> Option<i64> {
+        let text = self.text(column)?;
+        let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(str::parse::<i64>);
+        let mut next = || numbers.next()?.ok();
+        let (year, month, day) = (next()?, next()?, next()?);
+        let (hour, minute, second) = (next()?, next()?, next()?);
+        Some(days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
+    }
+
     pub fn odd(self, column: &str) -> Unreadable {
         Unreadable(format!(
             "{}: the column taken for {column} holds {}",
@@ -225,7 +239,7 @@ impl<'a> Line<'a> {
 mod unit_tests {
     use super::*;
 
-    const COMMANDS: [Command; 9] = [
+    const COMMANDS: [Command; 10] = [
         Command::Version,
         Command::Clients,
         Command::Config,
@@ -233,6 +247,7 @@ mod unit_tests {
         Command::Lists,
         Command::Pools,
         Command::Servers,
+        Command::State,
         Command::Stats,
         Command::Users,
     ];

@@ -24,6 +24,8 @@ pub struct Pgbouncer {
     pub servers: Vec<ServerConnection>,
     /// Those that wait or hold a connection. Asked for only where some wait.
     pub active_clients: Vec<Client>,
+    /// PAUSE or SUSPEND of all databases. Asked for only where clients wait; None: older than 1.19.
+    pub paused: Option<bool>,
     /// Clients that are connected, the console's among them.
     pub clients: Option<u64>,
     /// What this server shows of its clients, PgBouncer's or not.
@@ -44,6 +46,13 @@ impl Pgbouncer {
             return Err(Unreadable("SHOW CONFIG: no pool_mode".to_string()));
         }
         self.config = pairs.into_iter().collect();
+        Ok(())
+    }
+
+    pub fn set_state(&mut self, shown: &Shown) -> Result<(), Unreadable> {
+        let states = shown.lines(|line| Ok((line.name("key")?, line.text("value") == Some("yes"))))?;
+        let active = states.iter().find(|(key, _)| key == "active").map(|(_, yes)| *yes);
+        self.paused = Some(!active.ok_or_else(|| Unreadable("SHOW STATE: no active".to_string()))?);
         Ok(())
     }
 
@@ -74,6 +83,12 @@ impl Pgbouncer {
 
     pub fn user(&self, name: &str) -> Option<&PooledUser> {
         self.users.iter().find(|user| user.name == name)
+    }
+
+    /// Server connections that the user's pools may have together. None: no limit.
+    pub fn most_of_user(&self, name: &str) -> Option<u64> {
+        let of_all = || self.number("max_user_connections").map(|most| most as u64);
+        self.user(name).and_then(|user| user.max_connections).or_else(of_all).filter(|most| *most > 0)
     }
 
     /// The database and the role that a pool's connections have on the server.

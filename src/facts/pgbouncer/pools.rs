@@ -58,7 +58,13 @@ impl Pool {
 
     /// Of what is at most there: `20`, `no limit`.
     pub fn limit(&self) -> String {
-        if self.size == 0 { "no limit".to_string() } else { self.size.to_string() }
+        match self.size {
+            0 => "no limit".to_string(),
+            size if self.servers() > size => {
+                format!("{} ({} of them in reserve)", size + self.reserve, self.reserve)
+            }
+            size => size.to_string(),
+        }
     }
 
     pub fn summary(&self) -> String {
@@ -97,8 +103,10 @@ pub struct PooledDatabase {
     /// 0: unlimited.
     pub max_connections: u64,
     pub connections: u64,
+    /// None: no limit, or older than 1.24.
+    pub max_clients: Option<u64>,
+    pub clients: u64,
     pub paused: bool,
-    pub disabled: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -107,9 +115,11 @@ pub struct PooledUser {
     /// None: that of the database.
     pub pool_size: Option<u64>,
     pub reserve: Option<u64>,
-    /// 0: unlimited.
-    pub max_connections: u64,
-    pub connections: u64,
+    /// None: older than 1.23. 0: unlimited.
+    pub max_connections: Option<u64>,
+    /// None: no limit, or older than 1.24.
+    pub max_clients: Option<u64>,
+    pub clients: u64,
 }
 
 /// Means of the last whole stats_period.
@@ -136,8 +146,9 @@ pub fn databases(shown: &Shown) -> Result<Vec<PooledDatabase>, Unreadable> {
             reserve: line.count("reserve_pool")?,
             max_connections: line.count("max_connections")?,
             connections: line.count("current_connections")?,
+            max_clients: line.number("max_client_connections")?.filter(|most| *most > 0),
+            clients: line.number("current_client_connections")?.unwrap_or(0),
             paused: flag(line, "paused")?,
-            disabled: flag(line, "disabled")?,
         })
     })
 }
@@ -149,8 +160,9 @@ pub fn users(shown: &Shown) -> Result<Vec<PooledUser>, Unreadable> {
             name: line.name("name")?,
             pool_size: line.number("pool_size")?,
             reserve: line.number("reserve_pool_size")?,
-            max_connections: line.number("max_connections")?.unwrap_or(0),
-            connections: line.number("current_connections")?.unwrap_or(0),
+            max_connections: line.number("max_connections")?,
+            max_clients: line.number("max_client_connections")?.filter(|most| *most > 0),
+            clients: line.number("current_client_connections")?.unwrap_or(0),
         })
     })
 }

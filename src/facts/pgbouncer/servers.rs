@@ -12,6 +12,11 @@ pub struct ServerConnection {
     pub state: String,
     /// The server's process.
     pub pid: i32,
+    /// PgBouncer's end of it.
+    pub port: u64,
+    /// Local times of PgBouncer's machine. It has said something later than this: a client has used it, or PgBouncer has tested it.
+    pub connected: Option<i64>,
+    pub last_answer: Option<i64>,
     /// What PgBouncer calls it, and the client that holds it.
     pub id: String,
     pub held_by: Option<String>,
@@ -27,6 +32,9 @@ pub fn connections(shown: &Shown) -> Result<Vec<ServerConnection>, Unreadable> {
             user: line.name("user")?,
             state: line.name("state")?,
             pid: line.count("remote_pid")?.try_into().map_err(|_| line.odd("remote_pid"))?,
+            port: line.count("local_port")?,
+            connected: line.local_time("connect_time"),
+            last_answer: line.local_time("request_time"),
             id: line.name("ptr")?,
             held_by: line.text("link").filter(|link| !link.is_empty()).map(str::to_string),
         })
@@ -34,7 +42,29 @@ pub fn connections(shown: &Shown) -> Result<Vec<ServerConnection>, Unreadable> {
     Ok(connections.into_iter().filter(|connection| connection.database != CONSOLE).collect())
 }
 
+impl ServerConnection {
+    /// No client may have used it yet: what ran last in it can be PgBouncer's own connect_query.
+    pub fn is_new(&self) -> bool {
+        let spoke_for = self.last_answer.zip(self.connected).map(|(last, first)| last - first);
+        self.state != "active" && spoke_for.is_none_or(|seconds| seconds < SLOW_LOGIN_SECONDS)
+    }
+}
+
+const SLOW_LOGIN_SECONDS: i64 = 3;
+/// What two clocks may differ, and what a connection may wait to be accepted.
+const CLOCKS_SECONDS: f64 = 3.0;
+/// By which the local times of the world differ.
+const ZONES_SECONDS: f64 = 900.0;
+
+/// The session began when PgBouncer connected. Which time zone PgBouncer has it does not say so that it can be relied on.
+fn began_together(connection: &ServerConnection, session: &Session) -> bool {
+    let (Some(connected), Some(began)) = (connection.connected, session.backend_start_epoch) else { return false };
+    let apart = (began - connected as f64 + ZONES_SECONDS / 2.0).rem_euclid(ZONES_SECONDS) - ZONES_SECONDS / 2.0;
+    apart.abs() <= CLOCKS_SECONDS
+}
+
 impl Pgbouncer {
+    /// In another server a process may by chance have the same id, database and role.
     pub(super) fn is_session(&self, connection: &ServerConnection, session: &Session) -> bool {
         let database = self.database(&connection.database);
         let on_server = database.map_or(connection.database.as_str(), |database| database.on_server.as_str());
@@ -42,6 +72,8 @@ impl Pgbouncer {
         session.pid == connection.pid
             && session.database.as_deref() == Some(on_server)
             && session.role.as_deref() == Some(role)
+            && (session.client_port.is_some_and(|port| u64::from(port) == connection.port)
+                || began_together(connection, session))
     }
 
     /// The session of this server that a connection is. None: it leads to another server.
@@ -49,17 +81,18 @@ impl Pgbouncer {
         sessions.iter().find(|session| self.is_session(connection, session))
     }
 
-    /// The sessions of this server that are connections of a pool.
-    pub fn sessions_of<'a>(&self, pool: &Pool, sessions: &'a [Session]) -> Vec<&'a Session> {
-        let of_pool = self.servers.iter().filter(|of| of.database == pool.database && of.user == pool.user);
-        of_pool.filter_map(|connection| self.session(connection, sessions)).collect()
-    }
-
-    /// As `sessions_of`, those that clients hold.
-    pub fn held_sessions_of<'a>(&self, pool: &Pool, sessions: &'a [Session]) -> Vec<&'a Session> {
-        let of_pool = self.servers.iter().filter(|of| of.database == pool.database && of.user == pool.user);
-        let held = of_pool.filter(|connection| connection.state == "active");
-        held.filter_map(|connection| self.session(connection, sessions)).collect()
+    /// The sessions of this server that are connections of these pools, and `take`n.
+    pub fn sessions_of<'a>(
+        &self,
+        pools: &[&Pool],
+        sessions: &'a [Session],
+        take: impl Fn(&ServerConnection) -> bool,
+    ) -> Vec<&'a Session> {
+        let of = |connection: &&ServerConnection| {
+            pools.iter().any(|pool| (&connection.database, &connection.user) == (&pool.database, &pool.user))
+        };
+        let taken = self.servers.iter().filter(of).filter(|connection| take(connection));
+        taken.filter_map(|connection| self.session(connection, sessions)).collect()
     }
 
     /// Where its connections lead, as PgBouncer is told: a host and a port.
@@ -69,9 +102,47 @@ impl Pgbouncer {
 
     /// The pools that lead to this server: one connection of their place is a session here.
     pub fn pools_here<'a>(&'a self, sessions: &'a [Session]) -> impl Iterator<Item = &'a Pool> {
-        let is_here = |pool: &Pool| !self.sessions_of(pool, sessions).is_empty();
+        let is_here = |pool: &Pool| !self.sessions_of(&[pool], sessions, |_| true).is_empty();
         let places: Vec<_> =
             self.pools.iter().filter(|pool| is_here(pool)).map(|pool| self.place_of(&pool.database)).collect();
         self.pools.iter().filter(move |pool| places.contains(&self.place_of(&pool.database)))
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    fn session(port: Option<u16>, began: f64) -> Session {
+        let name = Some("shop".to_string());
+        Session {
+            pid: 7,
+            database: name.clone(),
+            role: name,
+            client_port: port,
+            backend_start_epoch: Some(began),
+            ..Session::default()
+        }
+    }
+
+    #[test]
+    fn a_process_of_the_same_id_in_another_server_is_none_of_its() {
+        let connection = ServerConnection {
+            database: "shop".to_string(),
+            user: "shop".to_string(),
+            pid: 7,
+            port: 40_001,
+            // 5 h and 45 minutes before UTC.
+            connected: Some(1_795_000_000 + 20_700),
+            ..ServerConnection::default()
+        };
+        let is = |session: Session| Pgbouncer::default().is_session(&connection, &session);
+        assert!(is(session(None, 1_795_000_000.9)));
+        assert!(is(session(None, 1_794_999_998.0)));
+        assert!(!is(session(None, 1_795_000_005.0)));
+        assert!(!is(session(None, 1_794_999_900.0)));
+        assert!(is(session(Some(40_001), 1_794_999_900.0)));
+        assert!(!is(session(Some(40_002), 1_794_999_900.0)));
+        assert!(!is(Session { pid: 8, ..session(Some(40_001), 1_795_000_000.9) }));
     }
 }

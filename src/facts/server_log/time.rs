@@ -1,6 +1,7 @@
 //! When a message was logged: local time with the abbreviation of a time zone.
 
 use crate::db::{self, guarded, with_settings};
+use crate::facts::calendar::days;
 use std::ffi::CString;
 
 /// `2026-11-21 16:33:17.123`
@@ -29,13 +30,6 @@ pub fn head(text: &[u8]) -> Option<(i64, usize)> {
 /// The abbreviation of a time that `head` has read.
 pub fn zone(text: &[u8], end: usize) -> &[u8] {
     &text[DIGITS + 1..end]
-}
-
-/// Since 1970, in the Gregorian calendar: the year begins in March, so that a leap day is its last.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
 /// `2026-11-21 16:33:17 UTC`

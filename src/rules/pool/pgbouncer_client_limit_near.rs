@@ -1,4 +1,5 @@
 use crate::facts::Facts;
+use crate::facts::pgbouncer::{Pgbouncer, Pool};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 
@@ -8,20 +9,29 @@ pub static RULE: Rule = Rule {
     severity: Severity::high,
     since: "0.1.0",
     enabled: true,
-    condition: "As many clients are connected to PgBouncer as high_share of max_client_conn: high; as critical_share: critical.",
-    effect: "Beyond max_client_conn new clients are refused: no more connections allowed (max_client_conn).",
+    condition: "As many clients are connected to PgBouncer as high_share of max_client_conn, or from 1.24 on of max_db_client_connections of a \
+                database or max_user_client_connections of a user: high; as critical_share: critical.",
+    effect: "Beyond the limit new clients are refused: no more connections allowed (max_client_conn).",
     workaround: "max_client_conn costs PgBouncer about 2 kB and a file descriptor a client: raise it (and the limit on open \
                  files), or let applications keep fewer connections open.",
     sources: &["https://www.pgbouncer.org/config.html#max_client_conn"],
     options: &[
-        OptionSpec::number("high_share", (0.8, "of max_client_conn"), (0.0, 1.0), "From here on it is a finding."),
-        OptionSpec::number("critical_share", (0.95, "of max_client_conn"), (0.0, 1.0), "From here on it is critical."),
+        OptionSpec::number("high_share", (0.8, "of the limit"), (0.0, 1.0), "From here on it is a finding."),
+        OptionSpec::number("critical_share", (0.95, "of the limit"), (0.0, 1.0), "From here on it is critical."),
     ],
     needs: &[Need::Pgbouncer],
     cases: &[
         Case {
             name: "two of two",
             setup: "create table pgbouncer as select 'max_client_conn = 2' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'one', null, 'select 1'), (2, 'two', null, 'select 1')",
+            finds: 1,
+            fix_clears: false,
+        },
+        Case {
+            name: "two of two of the database",
+            setup: "create table pgbouncer as select 'max_db_client_connections = 2' as settings; \
                     create table sessions (step int, session text, role text, statement text, waits bool default false); \
                     insert into sessions values (1, 'one', null, 'select 1'), (2, 'two', null, 'select 1')",
             finds: 1,
@@ -39,24 +49,66 @@ pub static RULE: Rule = Rule {
     check,
 };
 
+/// So many clients may be connected.
+struct Limit {
+    /// `max_client_conn`
+    setting: &'static str,
+    /// `of database shop`
+    whose: String,
+    clients: u64,
+    most: u64,
+    /// Clients under it that wait for a server connection.
+    waiting: u64,
+}
+
 fn check(facts: &Facts, options: &Options) -> Verdict {
-    let pgbouncer = facts.pgbouncer();
-    let (Some(clients), Some(most)) = (pgbouncer.clients, pgbouncer.number("max_client_conn")) else {
-        return Ok(Vec::new());
+    let limits = limits(facts.pgbouncer());
+    let share = |limit: &Limit| limit.clients as f64 / limit.most.max(1) as f64;
+    let near = limits.into_iter().filter(|limit| share(limit) >= options.number("high_share"));
+    Ok(near.map(|limit| finding(&limit, share(&limit) >= options.number("critical_share"))).collect())
+}
+
+fn limits(pgbouncer: &Pgbouncer) -> Vec<Limit> {
+    let waiting = |takes: &dyn Fn(&Pool) -> bool| {
+        pgbouncer.pools.iter().filter(|pool| takes(pool)).map(|pool| pool.clients_waiting).sum()
     };
-    // The one that asks is gone in a moment.
-    let clients = clients.saturating_sub(1);
-    let share = clients as f64 / most.max(1.0);
-    if share < options.number("high_share") {
-        return Ok(Vec::new());
-    }
-    let waiting: u64 = pgbouncer.pools.iter().map(|pool| pool.clients_waiting).sum();
-    let advised = (clients * 2).max(most as u64 * 2);
-    Ok(vec![Finding {
-        severity: if share >= options.number("critical_share") { Severity::critical } else { Severity::high },
-        object: "PgBouncer max_client_conn".to_string(),
-        weight: clients,
-        summary: format!("{clients} of {most} clients that PgBouncer's max_client_conn allows are connected"),
+    let of_all = pgbouncer.clients.zip(pgbouncer.number("max_client_conn")).map(|(clients, most)| Limit {
+        setting: "max_client_conn",
+        whose: String::new(),
+        // The one that asks is gone in a moment.
+        clients: clients.saturating_sub(1),
+        most: most as u64,
+        waiting: waiting(&|_| true),
+    });
+    let of_databases = pgbouncer.databases.iter().filter_map(|database| {
+        Some(Limit {
+            setting: "max_db_client_connections",
+            whose: format!(" of database {}", database.name),
+            clients: database.clients,
+            most: database.max_clients?,
+            waiting: waiting(&|pool| pool.database == database.name),
+        })
+    });
+    let of_users = pgbouncer.users.iter().filter_map(|user| {
+        Some(Limit {
+            setting: "max_user_client_connections",
+            whose: format!(" of user {}", user.name),
+            clients: user.clients,
+            most: user.max_clients?,
+            waiting: waiting(&|pool| pool.user == user.name),
+        })
+    });
+    of_all.into_iter().chain(of_databases).chain(of_users).collect()
+}
+
+fn finding(limit: &Limit, critical: bool) -> Finding {
+    let Limit { setting, whose, clients, most, waiting } = limit;
+    let advised = (clients * 2).max(most * 2);
+    Finding {
+        severity: if critical { Severity::critical } else { RULE.severity },
+        object: format!("PgBouncer {setting}{whose}"),
+        weight: *clients,
+        summary: format!("{clients} of {most} clients{whose} that PgBouncer's {setting} allows are connected"),
         cause: match waiting {
             0 => "None of them waits for a server connection: it is only the limit that is too low, or applications that keep \
                   more connections than they use."
@@ -66,13 +118,13 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
                  lets more of them wait."
             ),
         },
-        evidence: object! { "clients": clients, "max_client_conn": most, "clients_waiting": waiting },
+        evidence: object! { "setting": setting, "clients": clients, "clients_allowed": most, "clients_waiting": waiting },
         app_fix: Some(format!(
-            "pgbouncer.ini: max_client_conn = {advised} (twice; estimated), with as many open files allowed (LimitNOFILE of its service); \
+            "pgbouncer.ini: {setting} = {advised}{whose} (twice; estimated), with as many open files allowed (LimitNOFILE of its service); \
              RELOAD on the console. SQLAlchemy: pool_size and max_overflow of each process no larger than it uses, or NullPool where \
              PgBouncer pools anyway."
         )),
         risk: "None: nothing is changed by this finding. RELOAD drops no connection.".to_string(),
         ..Finding::that_changes_nothing()
-    }])
+    }
 }

@@ -81,13 +81,13 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
 fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -> Finding {
     let activity = facts.activity();
     let root = Root::of(pool, pgbouncer);
-    let held = Held::of(pool, pgbouncer, activity);
+    let held = Held::of(&root.pools(pool, pgbouncer), pgbouncer, activity);
     let waiting = pgbouncer.waiting_for(pool);
     let timeout = pgbouncer.number("query_wait_timeout").filter(|seconds| *seconds > 0.0);
     let near = timeout.is_some_and(|timeout| pool.longest_wait_seconds >= timeout * options.number("critical_share"));
     let old = |seconds: Option<f64>| seconds.is_some_and(|seconds| seconds >= options.number("left_open_seconds"));
     let endings: Vec<Result<Ending, String>> = match root {
-        Root::Paused | Root::NotOpened => Vec::new(),
+        Root::Paused | Root::AllPaused | Root::NotOpened => Vec::new(),
         _ => {
             let left = held.left_open.iter().filter(|session| old(session.state_seconds));
             left.map(|session| Ending::of(session, &activity.caller)).collect()

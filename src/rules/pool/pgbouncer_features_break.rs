@@ -80,8 +80,8 @@ fn judge(pool: &Pool, breaks: &Breaks, pgbouncer: &Pgbouncer) -> Finding {
         features.iter().map(|feature| format!("{}: {}.", feature.name(), feature.instead())).collect();
     let seen = match breaks.now.is_empty() {
         true => format!(
-            "pg_stat_statements has it of role {role} in database {database}; whether it came through PgBouncer the server does not \
-             record."
+            "pg_stat_statements has it of role {role} in database {database}; whether it came through PgBouncer, and whether it is its own \
+             connect_query (which is as it should be), the server does not record."
         ),
         false => "The pool's sessions on this server show it now.".to_string(),
     };

@@ -13,7 +13,7 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "The pools that PgBouncer has open to this server may grow (pool_size + reserve_pool_size each, at most \
-                max_db_connections a database) beyond max_share of the slots that ordinary users can take.",
+                max_db_connections a database and max_user_connections a user) beyond max_share of the slots that ordinary users can take.",
     effect: "Under load PgBouncer takes every slot, its own logins then fail, and so do those of everybody else, migrations and \
              monitoring among them.",
     workaround: "Smaller pools: their sizes together, with reserves and with those of a second PgBouncer, must leave slots free.",
@@ -40,6 +40,14 @@ pub static RULE: Rule = Rule {
             finds: 0,
             fix_clears: false,
         },
+        Case {
+            name: "a limit of the user",
+            setup: "create table pgbouncer as select 'default_pool_size = 10000\nmax_user_connections = 5' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'one', null, 'select 1')",
+            finds: 0,
+            fix_clears: false,
+        },
     ],
     check,
 };
@@ -53,8 +61,13 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     }
     let promised: Vec<(&str, Option<u64>)> =
         databases.iter().map(|(name, pools)| (*name, most(name, pools, pgbouncer))).collect();
-    let unlimited: Vec<&str> = promised.iter().filter(|(_, most)| most.is_none()).map(|(name, _)| *name).collect();
-    let total: u64 = promised.iter().filter_map(|(_, most)| *most).sum();
+    let users = most_of_users(databases.values().flatten().copied(), pgbouncer);
+    let unlimited: Vec<&str> = match users {
+        Some(_) => Vec::new(),
+        None => promised.iter().filter(|(_, most)| most.is_none()).map(|(name, _)| *name).collect(),
+    };
+    let of_databases: Option<u64> = promised.iter().map(|(_, most)| *most).sum();
+    let total = of_databases.into_iter().chain(users).min().unwrap_or_default();
     if databases.is_empty() || unlimited.is_empty() && total as f64 <= slots as f64 * options.number("max_share") {
         return Ok(Vec::new());
     }
@@ -96,10 +109,26 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     }])
 }
 
+/// Of all users together; None: nothing limits one of them.
+fn most_of_users<'a>(pools: impl Iterator<Item = &'a Pool>, pgbouncer: &Pgbouncer) -> Option<u64> {
+    let mut users: BTreeMap<&str, Option<u64>> = BTreeMap::new();
+    for pool in pools {
+        let most = users.entry(&pool.user).or_insert(Some(0));
+        *most = most.zip(most_of_pool(pool)).map(|(sum, more)| sum + more);
+    }
+    let limited = users.into_iter().map(|(user, most)| most.into_iter().chain(pgbouncer.most_of_user(user)).min());
+    limited.sum()
+}
+
+/// None: nothing limits it.
+fn most_of_pool(pool: &Pool) -> Option<u64> {
+    (pool.size > 0).then_some(pool.size + pool.reserve)
+}
+
 /// None: nothing limits it.
 fn most(name: &str, pools: &[&Pool], pgbouncer: &Pgbouncer) -> Option<u64> {
     let limit = pgbouncer.database(name).map(|database| database.max_connections).filter(|limit| *limit > 0);
-    let sizes: Option<u64> = pools.iter().map(|pool| (pool.size > 0).then_some(pool.size + pool.reserve)).sum();
+    let sizes: Option<u64> = pools.iter().map(|pool| most_of_pool(pool)).sum();
     match (sizes, limit) {
         (Some(sizes), Some(limit)) => Some(sizes.min(limit)),
         (sizes, limit) => sizes.or(limit),

@@ -64,7 +64,7 @@ pub static RULE: Rule = Rule {
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let (pgbouncer, activity) = (facts.pgbouncer(), facts.activity());
     let pools = pgbouncer.pools.iter().filter(|pool| pool.mode == Mode::Session);
-    Ok(pools.filter_map(|pool| judge(facts, pool, &Held::of(pool, pgbouncer, activity), options)).collect())
+    Ok(pools.filter_map(|pool| judge(facts, pool, &Held::of(&[pool], pgbouncer, activity), options)).collect())
 }
 
 fn judge(facts: &Facts, pool: &Pool, held: &Held, options: &Options) -> Option<Finding> {

@@ -14,7 +14,8 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "PgBouncer's query_wait_timeout is 0; or its idle_transaction_timeout is 0 while sessions of its pools in transaction mode \
-                have been idle in a transaction for min_seconds and the server has no idle_in_transaction_session_timeout for them.",
+                have been idle in a transaction for min_seconds and the server has neither idle_in_transaction_session_timeout nor \
+                transaction_timeout for them.",
     effect: "Clients wait for a connection without end; one transaction that nobody ends keeps its connection without end.",
     workaround: "query_wait_timeout a little below the client's own patience, idle_transaction_timeout above the longest pause that is meant.",
     sources: &[
@@ -48,6 +49,16 @@ pub static RULE: Rule = Rule {
             name: "PgBouncer ends it",
             setup: "select dbre.configure_rule('pgbouncer_timeouts_missing', options => '{\"min_seconds\": 0}'); \
                     create table pgbouncer as select 'pool_mode = transaction\nidle_transaction_timeout = 60' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'one', null, 'begin'), (2, 'one', null, 'select 1')",
+            finds: 0,
+            fix_clears: false,
+        },
+        Case {
+            name: "the server ends it, and all else in time",
+            setup: "select dbre.configure_rule('pgbouncer_timeouts_missing', options => '{\"min_seconds\": 0}'); \
+                    do $$ begin execute format('alter database %I set transaction_timeout = ''5min''', current_database()); end $$; \
+                    create table pgbouncer as select 'pool_mode = transaction' as settings; \
                     create table sessions (step int, session text, role text, statement text, waits bool default false); \
                     insert into sessions values (1, 'one', null, 'begin'), (2, 'one', null, 'select 1')",
             finds: 0,
@@ -92,18 +103,23 @@ fn waits_forever() -> Finding {
     }
 }
 
+/// Of the server's timeouts.
+const ENDS_IT: [&str; 2] = ["idle_in_transaction_session_timeout", "transaction_timeout"];
+
 fn left_open(facts: &Facts, options: &Options) -> Option<Finding> {
     let (pgbouncer, activity) = (facts.pgbouncer(), facts.activity());
     let unlimited = |session: &&Session| {
         let (Some(role), Some(database)) = (session.role_oid, session.database_oid) else { return false };
-        let timeout = activity.timeouts.of(role, database, "idle_in_transaction_session_timeout");
-        timeout.is_some_and(|timeout| timeout.milliseconds == 0)
+        ENDS_IT.into_iter().all(|name| {
+            let timeout = activity.timeouts.of(role, database, name);
+            timeout.is_some_and(|timeout| timeout.milliseconds == 0)
+        })
     };
     let old =
         |session: &&Session| session.state_seconds.is_some_and(|seconds| seconds >= options.number("min_seconds"));
     let pools = pgbouncer.pools.iter().filter(|pool| pool.mode == Mode::Transaction);
     let mut left: Vec<&Session> = pools
-        .flat_map(|pool| Held::of(pool, pgbouncer, activity).left_open)
+        .flat_map(|pool| Held::of(&[pool], pgbouncer, activity).left_open)
         .filter(|session| old(session) && unlimited(session))
         .collect();
     left.sort_by(|a, b| b.state_seconds.unwrap_or_default().total_cmp(&a.state_seconds.unwrap_or_default()));
@@ -117,7 +133,9 @@ fn left_open(facts: &Facts, options: &Options) -> Option<Finding> {
             Count(left.len() as u64).of("session"),
             duration(longest)
         ),
-        cause: "idle_transaction_timeout of PgBouncer and idle_in_transaction_session_timeout of the server are 0.".to_string(),
+        cause: "idle_transaction_timeout of PgBouncer and idle_in_transaction_session_timeout and transaction_timeout of the server are 0. \
+                (One that pgbouncer.ini sets for a single user does not show on the console.)"
+            .to_string(),
         evidence: object! {
             "idle_transaction_timeout_seconds": 0,
             "sessions_idle_in_transaction": left.len(),
