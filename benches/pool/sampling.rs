@@ -2,10 +2,42 @@
 
 use crate::cluster::{Cluster, Result};
 use crate::costs::spent_ms;
+use crate::wire::Wire;
 use std::thread;
 use std::time::{Duration, Instant};
 
 const WORKER: &str = "select pid from pg_stat_activity where backend_type = 'pg_dbre'";
+
+/// As much as there is room for: applications that have another name in each sample.
+pub fn fill_history(cluster: &Cluster) -> Result<()> {
+    const SESSIONS: usize = 15;
+    const NEARLY_ALL: i64 = 44_000;
+    let mut client = cluster.connect("postgres")?;
+    client.batch_execute("select dbre.start_activity_history('10 ms', '1 s')")?;
+    let mut renaming = Vec::new();
+    for number in 0..SESSIONS {
+        let mut session = Wire::open(cluster, "postgres", "renaming")?;
+        session.send(&format!(
+            "do $$ begin for turn in 1..12000 loop
+                perform set_config('application_name', '{number} ' || turn, false), pg_sleep(0.01);
+            end loop; end $$"
+        ))?;
+        renaming.push(session);
+    }
+    let begun = Instant::now();
+    let count = "select count(*) from dbre.activity_history where breakdown <> 'all'";
+    let mut entries = 0;
+    while entries < NEARLY_ALL && begun.elapsed() < Duration::from_secs(120) {
+        thread::sleep(Duration::from_secs(5));
+        entries = client.query_one(count, &[])?.get(0);
+    }
+    client.batch_execute(
+        "select dbre.stop_activity_history();
+         select pg_terminate_backend(pid, 5000) from pg_stat_activity where query like 'do $$ begin for turn%'",
+    )?;
+    println!("history: {entries} rows");
+    Ok(())
+}
 
 pub fn print(cluster: &Cluster) -> Result<()> {
     let mut client = cluster.connect("postgres")?;
