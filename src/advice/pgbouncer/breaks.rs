@@ -1,0 +1,54 @@
+//! What of the clients' use of sessions pooling by transaction breaks.
+
+use crate::advice::session_features::{SessionFeature, Used, used};
+use crate::facts::activity::{Activity, Session, State};
+use crate::facts::pgbouncer::{Pgbouncer, Pool};
+
+/// What transaction mode breaks, or would break, of what a pool's clients use.
+pub struct Breaks {
+    /// Its sessions show it now.
+    pub now: Vec<Used>,
+    /// Its role has run it in its database, through PgBouncer or not.
+    pub recorded: Vec<Used>,
+}
+
+impl Breaks {
+    pub fn of(pool: &Pool, pgbouncer: &Pgbouncer, activity: &Activity) -> Breaks {
+        let sessions = pgbouncer.sessions_of(&[pool], &activity.sessions, |_| true);
+        let theirs = pgbouncer.sessions_of(&[pool], &activity.sessions, |connection| !connection.is_new());
+        let mut now = used(theirs.iter().filter_map(|session| session.query.as_deref()).map(|text| (text, 1)));
+        // No transaction: such a lock is the session's.
+        let keeps = |session: &&Session| {
+            session.state == Some(State::Idle) && pgbouncer.session_use.advisory_locks.contains(&session.pid)
+        };
+        let seen = now.iter().any(|used| used.feature == SessionFeature::AdvisoryLock);
+        if let Some(keeper) = sessions.iter().copied().find(keeps).filter(|_| !seen) {
+            now.push(Used {
+                feature: SessionFeature::AdvisoryLock,
+                statements: 1,
+                calls: 1,
+                example: format!("idle session {} holds an advisory lock", keeper.pid),
+            });
+        }
+        let (database, role) = pgbouncer.on_server(pool);
+        let statements = pgbouncer.session_use.statements.iter().flatten();
+        // What a connection ran before any client had it is PgBouncer's connect_query.
+        let new =
+            pgbouncer.sessions_of(&pgbouncer.pools.iter().collect::<Vec<_>>(), &activity.sessions, |c| c.is_new());
+        let own: Vec<&str> = new.into_iter().filter_map(|session| session.query.as_deref()).collect();
+        let of_role = statements.filter(|statement| {
+            statement.database == database && statement.role == role && !own.contains(&statement.text.as_str())
+        });
+        Breaks { now, recorded: used(of_role.map(|statement| (statement.text.as_str(), statement.calls))) }
+    }
+
+    /// Each once.
+    pub fn features(&self) -> Vec<SessionFeature> {
+        let all = self.now.iter().chain(&self.recorded);
+        SessionFeature::ALL.into_iter().filter(|feature| all.clone().any(|used| used.feature == *feature)).collect()
+    }
+
+    pub fn names(&self) -> String {
+        self.features().into_iter().map(SessionFeature::name).collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,7 @@
+//! What rules on PgBouncer's pools conclude.
+
+mod breaks;
+mod waiting;
+
+pub use breaks::Breaks;
+pub use waiting::{Held, Root, app_fix, cause};
