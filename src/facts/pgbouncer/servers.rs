@@ -14,8 +14,9 @@ pub struct ServerConnection {
     pub pid: i32,
     /// PgBouncer's end of it.
     pub port: u64,
-    /// Local times of PgBouncer's machine. It has said something later than this: a client has used it, or PgBouncer has tested it.
+    /// Seconds since 1970, by the local time of PgBouncer's machine.
     pub connected: Option<i64>,
+    /// As `connected`: when the server said something last.
     pub last_answer: Option<i64>,
     /// What PgBouncer calls it, and the client that holds it.
     pub id: String,
@@ -31,7 +32,8 @@ pub fn connections(shown: &Shown) -> Result<Vec<ServerConnection>, Unreadable> {
             database: line.name("database")?,
             user: line.name("user")?,
             state: line.name("state")?,
-            pid: line.count("remote_pid")?.try_into().map_err(|_| line.odd("remote_pid"))?,
+            // Behind another PgBouncer it is any number.
+            pid: line.text("remote_pid").and_then(|pid| pid.trim().parse().ok()).unwrap_or_default(),
             port: line.count("local_port")?,
             connected: line.local_time("connect_time"),
             last_answer: line.local_time("request_time"),
