@@ -1,6 +1,6 @@
 //! What the server has for the application, and how much it can run at once.
 
-use super::rows::{Basis, Part, Rows, number, percent};
+use super::rows::{Basis, Part, Rows, number, percent, rounded_down, rounded_up};
 use super::{Input, Server};
 use crate::facts::activity::Session;
 use crate::units::listing;
@@ -42,7 +42,7 @@ impl Budget {
         let count = |of: &dyn Fn(&Session) -> bool| connections().filter(|session| of(session)).count() as u64;
         let slots = &activity.slots;
         let usable = slots.ordinary();
-        let of = |limit: u64| (limit as f64 * request.target_utilization + 1e-9).floor() as u64;
+        let of = |limit: u64| rounded_down(limit as f64 * request.target_utilization);
         let allowed = of(usable);
         let own = u64::from(slots.own.is_some());
         let others = count(&|session| !is_ours(session)) + own;
@@ -172,13 +172,13 @@ fn capacity(server: &Server, input: &Input) -> (u64, String) {
             let io = (times.io_ms / times.total_ms).clamp(0.0, 1.0);
             let busy = (1.0 / (1.0 - io).max(1.0 / MOST_PER_CORE)).min(MOST_PER_CORE);
             // A core is never to be had all of the time: one more statement keeps it busy.
-            let capacity = (cores * busy).ceil() + 1.0;
+            let capacity = rounded_up(cores * busy) + 1;
             let rests_on = format!(
                 "{} cores ÷ (1 − {} of the execution time that reads and writes, track_io_timing) + 1",
                 server.cores,
                 percent(io)
             );
-            (capacity as u64, rests_on)
+            (capacity, rests_on)
         }
         _ => {
             let rests_on = format!(

@@ -1,7 +1,7 @@
 //! What the application asks for: workers × concurrent queries + background workers × 2.
 
 use super::Request;
-use super::rows::{Basis, Part, Rows, number};
+use super::rows::{Basis, Part, Rows, number, rounded_down, rounded_up};
 use crate::units::Count;
 
 /// One for the job, one for its progress, heartbeat or queue.
@@ -27,11 +27,11 @@ pub struct Demand {
 
 impl Demand {
     pub fn of(request: &Request) -> Demand {
-        let whole = request.queries_per_request.ceil().max(1.0) as u64;
+        let whole = rounded_up(request.queries_per_request).max(1);
         let at_peak = instances_at_peak(request);
         let more_per_request = whole - 1;
         let api_floor = request.requests_per_worker * more_per_request + 1;
-        let used = (request.requests_per_worker as f64 * request.queries_per_request).ceil() as u64;
+        let used = rounded_up(request.requests_per_worker as f64 * request.queries_per_request);
         Demand {
             api: used.max(api_floor),
             api_floor,
@@ -148,12 +148,13 @@ impl Demand {
 }
 
 pub fn instances_at_peak(request: &Request) -> u64 {
-    (request.instances as f64 * request.deploy_overlap).ceil() as u64
+    rounded_up(request.instances as f64 * request.deploy_overlap)
 }
 
 /// The largest deploy_overlap with which what is needed fits. None: not even without one.
 pub fn overlap_that_fits(request: &Request, slots: u64) -> Option<f64> {
     let of_one = Demand::of(&Request { instances: 1, deploy_overlap: 1.0, ..request.clone() }).at_peak();
     let instances = slots / of_one.max(1);
-    (instances >= request.instances).then(|| (instances as f64 / request.instances as f64 * 100.0).floor() / 100.0)
+    (instances >= request.instances)
+        .then(|| rounded_down(instances as f64 / request.instances as f64 * 100.0) as f64 / 100.0)
 }

@@ -108,6 +108,17 @@ impl Rows {
     }
 }
 
+/// What a product of decimals is off by: 50 × 1.1 is 55.000000000000007.
+const INEXACT: f64 = 1e-9;
+
+pub fn rounded_up(value: f64) -> u64 {
+    (value - INEXACT).ceil().max(0.0) as u64
+}
+
+pub fn rounded_down(value: f64) -> u64 {
+    (value + INEXACT).floor() as u64
+}
+
 /// `2`, `1.25`
 pub fn number(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{}", (value * 100.0).round() / 100.0) }

@@ -193,6 +193,21 @@ fn a_deploy_that_is_too_wide_is_told_how_wide_it_may_be() {
 }
 
 #[test]
+fn decimals_are_rounded_as_they_are_written() {
+    let mut case = Case::new(5000, 55, 1.0, 0);
+    (case.request.instances, case.request.deploy_overlap) = (50, 1.1);
+    assert_eq!(case.plan().demand.at_peak(), 3025, "55 instances");
+    case.request.deploy_overlap = 1.11;
+    assert_eq!(case.plan().demand.at_peak(), 3080, "56 instances");
+    (case.request.requests_per_worker, case.request.queries_per_request) = (100, 1.1);
+    assert_eq!(case.plan().demand.api, 110);
+    assert_eq!(demand::overlap_that_fits(&Case::new(100, 1, 1.0, 0).request, 1), Some(1.0));
+    let mut wide = Case::new(100, 1, 1.0, 0).request;
+    wide.instances = 100;
+    assert_eq!(demand::overlap_that_fits(&wide, 115), Some(1.15));
+}
+
+#[test]
 fn features_of_sessions_decide_the_pool_mode() {
     let mut case = Case::new(100, 40, 1.0, 2);
     assert!(case.text("pgbouncer_ini").contains("pool_mode = transaction\n"));
