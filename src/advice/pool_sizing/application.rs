@@ -49,18 +49,20 @@ impl Pools {
             (demand.api + overflow(demand.api), demand.background + overflow(demand.background)),
         ];
         let (mut api, mut background) = (1, 1);
-        let total =
-            |api, background| demand.api_processes_at_peak * api + demand.background_processes_at_peak * background;
-        'grow: for (api_goal, background_goal) in stages {
-            while api < api_goal || background < background_goal {
-                // Whichever is further from its goal.
-                let grow_api =
-                    api < api_goal && (background >= background_goal || api * background_goal <= background * api_goal);
-                let grown = if grow_api { (api + 1, background) } else { (api, background + 1) };
-                if total(grown.0, grown.1) > slots {
-                    break 'grow;
+        let fits = |api, background| {
+            demand.api_processes_at_peak * api + demand.background_processes_at_peak * background <= slots
+        };
+        for (api_goal, background_goal) in stages {
+            loop {
+                let more_api = api < api_goal && fits(api + 1, background);
+                let more_background = background < background_goal && fits(api, background + 1);
+                // Whichever is further from its goal; where that one does not fit, the other may.
+                match (more_api, more_background) {
+                    (true, true) if api * background_goal > background * api_goal => background += 1,
+                    (true, _) => api += 1,
+                    (false, true) => background += 1,
+                    (false, false) => break,
                 }
-                (api, background) = grown;
             }
         }
         Pools { api: Pool::of(api, demand.api), background: Pool::of(background, demand.background) }

@@ -156,13 +156,35 @@ fn sizes_are_positive_and_pools_no_larger_than_needed_with_half_more() {
 }
 
 #[test]
-fn more_slots_never_make_a_pool_smaller() {
+fn more_slots_never_make_the_fleet_smaller() {
     let demand = Demand::of(&Case::new(100, 7, 2.5, 3).request);
     let sizes: Vec<_> = (0..300).map(|slots| Pools::within(&demand, slots)).collect();
     for pair in sizes.windows(2) {
-        assert!(pair[0].api.most() <= pair[1].api.most() && pair[0].background.most() <= pair[1].background.most());
+        assert!(pair[0].most(&demand) <= pair[1].most(&demand));
+        assert!(pair[0].below_floor(&demand) || !pair[1].below_floor(&demand), "what has been reached stays");
+        assert!(pair[0].below_need(&demand) || !pair[1].below_need(&demand), "what has been reached stays");
     }
     assert_eq!(sizes[299], Pools::unlimited(&demand));
+}
+
+#[test]
+fn no_pool_lacks_what_there_are_slots_for() {
+    grid(|case| {
+        let Plan { demand, pools, budget, through, .. } = case.plan();
+        let wanted = Pools::unlimited(&demand);
+        for (pool, wanted, processes) in [
+            (pools.api, wanted.api, demand.api_processes_at_peak),
+            (pools.background, wanted.background, demand.background_processes_at_peak),
+        ] {
+            let one_more = pools.most(&demand) + processes;
+            let lacks = through != Through::TransactionPooling && pool.most() < wanted.most();
+            assert!(!lacks || one_more > budget.slots, "{:?}: {pools:?}", case.request);
+        }
+    });
+    // The API's processes take 50 for each connection more, and background workers need two.
+    let mut case = Case::new(100, 25, 2.0, 1);
+    case.request.pgbouncer = Some(false);
+    assert_eq!((case.plan().pools.api.most(), case.plan().pools.background.size), (1, 2));
 }
 
 #[test]
