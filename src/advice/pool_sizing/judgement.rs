@@ -2,6 +2,7 @@
 
 use super::demand::overlap_that_fits;
 use super::rows::{Basis, Part, Rows, number, span};
+use super::texts::POOL_TIMEOUT;
 use super::timeouts::Timeouts;
 use super::{Input, Plan, Through};
 use crate::units::{Count, listing};
@@ -30,7 +31,7 @@ impl Rows {
             _ if most > slots => (
                 "does_not_fit",
                 format!(
-                    "It does not fit: the fleet takes {most} connections while a version is rolled out, and the server has {slots} slots for it. See the warnings"
+                    "It does not fit: the fleet needs {most} connections of the server while a version is rolled out, and the server has {slots} slots for it. See the warnings"
                 ),
             ),
             Through::Nothing if plan.pools.below_need(&plan.demand) => {
@@ -124,8 +125,16 @@ impl Rows {
                 "more_processes_than_slots",
                 format!(
                     "Even one connection for each of the {} processes is more than the {slots} slots: the sizes below are the least there is, \
-                     and the server refuses connections (SQLSTATE 53300) while a version is rolled out",
-                    demand.processes_at_peak()
+                     and while a version is rolled out {}",
+                    demand.processes_at_peak(),
+                    match through {
+                        Through::Nothing => "the server refuses connections (SQLSTATE 53300)".to_string(),
+                        _ => format!(
+                            "PgBouncer, which gives each client a server connection of its own, ends the clients that have waited {} s for \
+                             one (FATAL: query_wait_timeout)",
+                            number(POOL_TIMEOUT)
+                        ),
+                    }
                 ),
             );
         }

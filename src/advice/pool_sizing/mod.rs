@@ -116,9 +116,13 @@ impl Plan {
         Plan { demand, budget, measured, through, pools, bouncer, features }
     }
 
-    /// Connections of the server that the whole fleet can hold while a version is rolled out.
+    /// Connections of the server that the whole fleet can ask for while a version is rolled out.
     pub fn most_of_server(&self) -> u64 {
-        self.bouncer.as_ref().map_or_else(|| self.pools.most(&self.demand), Bouncer::most)
+        match (&self.bouncer, self.through) {
+            (Some(bouncer), Through::TransactionPooling) => bouncer.most(),
+            // Pooled by session, each client keeps one.
+            _ => self.pools.most(&self.demand),
+        }
     }
 
     /// With what the server has, requests can wait for each other for ever.

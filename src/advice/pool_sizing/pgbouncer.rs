@@ -83,10 +83,15 @@ impl Bouncer {
             self.most(),
             "connections",
             Basis::Estimated,
-            format!(
-                "{} + {}: never more than the {} slots",
-                self.default_pool_size, self.reserve_pool_size, plan.budget.slots
-            ),
+            match plan.budget.slots {
+                0 => "the least with which it works at all: the server has no slot for it".to_string(),
+                slots => {
+                    format!(
+                        "{} + {}: never more than the {slots} slots",
+                        self.default_pool_size, self.reserve_pool_size
+                    )
+                }
+            },
         );
         add(
             "min_pool_size",

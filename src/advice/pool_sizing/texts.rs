@@ -7,7 +7,7 @@ use super::timeouts::Timeouts;
 use super::{Input, Plan, Through};
 
 /// Seconds that a request waits for a connection: an error that the user sees soon is better than a queue that grows.
-const POOL_TIMEOUT: f64 = 10.0;
+pub const POOL_TIMEOUT: f64 = 10.0;
 const POOL_RECYCLE: f64 = 1800.0;
 const CONNECT_TIMEOUT: u64 = 5;
 /// Seconds by which the client is more patient than the server, whose error says more.

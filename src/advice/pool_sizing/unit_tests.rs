@@ -248,6 +248,34 @@ fn features_of_sessions_decide_the_pool_mode() {
 }
 
 #[test]
+fn a_pool_by_session_fits_as_if_there_were_none() {
+    let mut case = Case::new(100, 400, 1.0, 0);
+    case.request.pool_mode = Some(Pooling::Session);
+    let answer = || case.rows().remove(0);
+    assert_eq!((answer().name, answer().value), ("does_not_fit", Some(800.0)));
+    let why = case.rows().into_iter().find(|row| row.name == "more_processes_than_slots").unwrap().rests_on;
+    assert!(why.contains("query_wait_timeout") && !why.contains("53300"), "{why}");
+    case.request.pool_mode = Some(Pooling::Transaction);
+    assert_eq!(case.rows()[0].name, "fits_through_pgbouncer");
+    (case.request.pool_mode, case.request.pgbouncer) = (None, Some(false));
+    assert!(case.rows().iter().any(|row| row.rests_on.contains("53300")));
+    let mut small = Case::new(100, 30, 1.0, 1);
+    small.request.pool_mode = Some(Pooling::Session);
+    assert_eq!(small.rows()[0].name, "fits_through_pgbouncer");
+    small.role.connection_limit = Some(10);
+    assert_eq!(small.rows()[0].name, "does_not_fit");
+}
+
+#[test]
+fn a_server_without_slots() {
+    let mut case = Case::new(5, 4, 2.0, 2);
+    case.request.pgbouncer = Some(true);
+    assert_eq!(case.rows()[0].name, "does_not_fit");
+    assert_eq!(case.warnings()[0], "no_slots");
+    assert!(case.text("max_db_connections").contains("no slot"));
+}
+
+#[test]
 fn littles_law_counts_what_is_held() {
     let mut case = Case::new(100, 4, 2.0, 2);
     case.concurrency.sessions = SessionTime {
