@@ -305,11 +305,7 @@ fn a_recorded_peak_is_taken() {
     case.activity.history = Some(History { seconds: 7200.0, samples: 7200, pools, waits: Vec::new() });
     let peak = case.plan().measured.peak.unwrap();
     assert_eq!(peak.value, 17.0);
-    assert!(
-        peak.rests_on.contains("7200 samples over 120 minutes") && peak.rests_on.contains("sum"),
-        "{}",
-        peak.rests_on
-    );
+    assert!(peak.rests_on.contains("7200 samples over 2 hours") && peak.rests_on.contains("sum"), "{}", peak.rests_on);
     case.activity.history.as_mut().unwrap().seconds = 59.0;
     assert!(case.plan().measured.peak.is_none());
 }
