@@ -320,6 +320,17 @@ fn session_features(database: &Database) {
         (mode, has(&rows, "needs_its_session"))
     };
     assert_eq!(mode(&mut client, ""), ("transaction".to_string(), false));
+    // Of which the server keeps no more than: select set_config($1, $2, $3).
+    let mut tenant = connect(database, &role);
+    execute(&mut tenant, "select set_config('app.tenant', '7', false)");
+    execute(&mut tenant, "select 1");
+    let asked = self::rows(&mut client, &arguments);
+    let (why, may) = (row(&asked, "pool_mode"), row(&asked, "may_need_its_session"));
+    assert!(why["rests_on"].as_str().unwrap().contains("do not say"), "{why:#}");
+    assert!(may["rests_on"].as_str().unwrap().contains("1 call of 1 statement"), "{may:#}");
+    assert_eq!(mode(&mut client, ""), ("transaction".to_string(), false));
+    execute(&mut tenant, "select set_config('TimeZone', 'UTC', false)");
+    assert_eq!(mode(&mut client, ""), ("transaction".to_string(), false));
     let mut listens = connect(database, &role);
     execute(&mut listens, "select pg_advisory_xact_lock(1)");
     assert_eq!(mode(&mut client, ""), ("transaction".to_string(), false));

@@ -2,7 +2,7 @@
 
 use super::Input;
 use super::rows::Basis;
-use crate::advice::session_features::{SessionFeature, Used, used};
+use crate::advice::session_features::{SessionFeature, Used, maybe_used, used};
 use crate::units::{Count, listing};
 
 const MOST_CHARACTERS: usize = 80;
@@ -10,6 +10,8 @@ const MOST_CHARACTERS: usize = 80;
 #[derive(Debug, Default)]
 pub struct Features {
     used: Vec<Used>,
+    /// The texts do not say.
+    maybe: Vec<Used>,
     hold_advisory_locks: u64,
     /// Texts that were searched.
     texts: usize,
@@ -26,11 +28,21 @@ impl Features {
         };
         let last = input.activity.sessions.iter().filter(ours).filter_map(|s| Some((s.query.as_deref()?, 0)));
         let texts: Vec<(&str, u64)> = counted.chain(last).collect();
-        Features { texts: texts.len(), used: used(texts), hold_advisory_locks: input.concurrency.hold_advisory_locks }
+        Features {
+            texts: texts.len(),
+            maybe: maybe_used(texts.iter().copied()),
+            used: used(texts),
+            hold_advisory_locks: input.concurrency.hold_advisory_locks,
+        }
     }
 
     pub fn are_none(&self) -> bool {
         self.used.is_empty() && self.hold_advisory_locks == 0
+    }
+
+    /// set_config() for the session or for the transaction: its constants decide, which pg_stat_statements leaves out.
+    pub fn cannot_be_told(&self) -> bool {
+        !self.maybe.is_empty()
     }
 
     pub fn names(&self) -> String {
@@ -47,6 +59,10 @@ impl Features {
             0 => "Whether the application needs sessions of its own is not known: no statement of the role is visible \
                   (pg_stat_statements). Search it for LISTEN, SET, temporary tables and advisory locks"
                 .to_string(),
+            _ if self.cannot_be_told() => {
+                "The role's statements do not say whether that is safe: see the warning may_need_its_session"
+                    .to_string()
+            }
             texts => format!(
                 "Nothing that needs a session of its own was found in {} of the role (pg_stat_statements, which sees SET and \
                  LISTEN only with track_utility)",
@@ -66,25 +82,35 @@ impl Features {
             );
             (Basis::Measured, text)
         };
-        let mut all: Vec<_> = self
-            .used
-            .iter()
-            .map(|used| {
-                let calls = match used.calls {
-                    0 => "what a session ran last".to_string(),
-                    calls => {
-                        format!("{} of {}", Count(calls).of("call"), Count(used.statements as u64).of("statement"))
-                    }
-                };
-                told(used.feature, format!("{calls}, such as {}", shortened(&used.example)))
-            })
-            .collect();
+        let mut all: Vec<_> = self.used.iter().map(|used| told(used.feature, seen(used))).collect();
         if self.hold_advisory_locks > 0 {
             let seen = format!("held now by {} in no transaction", Count(self.hold_advisory_locks).of("session"));
             all.push(told(SessionFeature::AdvisoryLock, seen));
         }
         all
     }
+
+    /// Each with what to look for.
+    pub fn maybe_told(&self) -> Vec<String> {
+        let told = |used: &Used| {
+            format!(
+                "set_config() ({}): the text does not say whether the third argument is true, for the transaction alone. If it is false, \
+                 with transaction pooling {}; only of TimeZone, client_encoding, application_name and three more PgBouncer keeps track for each client. Search the application for it: make it \
+                 true, within each transaction that needs the setting, or pass pool_mode => 'session'",
+                seen(used),
+                used.feature.breaks(),
+            )
+        };
+        self.maybe.iter().map(told).collect()
+    }
+}
+
+fn seen(used: &Used) -> String {
+    let calls = match used.calls {
+        0 => "what a session ran last".to_string(),
+        calls => format!("{} of {}", Count(calls).of("call"), Count(used.statements as u64).of("statement")),
+    };
+    format!("{calls}, such as {}", shortened(&used.example))
 }
 
 /// On one line.

@@ -43,10 +43,14 @@ impl Rows {
             }
             Through::TransactionPooling => {
                 let bouncer = plan.bouncer.as_ref().map_or(0, |bouncer| bouncer.default_pool_size);
+                let unless = match plan.features.cannot_be_told() {
+                    true => ". Not before you know what the warning may_need_its_session asks",
+                    false => "",
+                };
                 (
                     "fits_through_pgbouncer",
                     format!(
-                        "Through PgBouncer, transaction pooling with default_pool_size {bouncer}: {pools}, to PgBouncer; {taken}"
+                        "Through PgBouncer, transaction pooling with default_pool_size {bouncer}: {pools}, to PgBouncer; {taken}{unless}"
                     ),
                 )
             }
@@ -61,6 +65,9 @@ impl Rows {
         if plan.bouncer.is_some() || plan.demand.at_peak() > plan.budget.slots {
             for (basis, text) in plan.features.told() {
                 self.say(Part::Warning, "needs_its_session", basis, text);
+            }
+            for text in plan.features.maybe_told() {
+                self.note("may_need_its_session", text);
             }
         }
         self.about_the_role(input, timeouts);

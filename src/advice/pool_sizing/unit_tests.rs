@@ -248,6 +248,27 @@ fn features_of_sessions_decide_the_pool_mode() {
 }
 
 #[test]
+fn what_statements_do_not_say_is_asked() {
+    let mut case = Case::new(100, 40, 1.0, 2);
+    let statement =
+        |text: &str| StatementTime { calls: 30.0, text: Some(text.to_string()), ..StatementTime::default() };
+    let of = |text: &str| Some(StatementTimes { of_role: vec![statement(text)], ..StatementTimes::default() });
+    case.concurrency.statements = of("select set_config($1, $2, $3)");
+    assert!(case.text("pgbouncer_ini").contains("pool_mode = transaction\n"));
+    assert!(
+        case.text("may_need_its_session").contains("30 calls of 1 statement, such as select set_config($1, $2, $3)")
+    );
+    assert!(case.text("pool_mode").contains("do not say"));
+    assert!(case.text("fits_through_pgbouncer").contains("may_need_its_session"));
+    assert!(!case.rows().iter().any(|row| row.rests_on.contains("Nothing that needs")));
+    case.concurrency.statements = of("select set_config('TimeZone', 'UTC', false)");
+    assert!(case.text("pool_mode").contains("Nothing that needs"));
+    assert!(!case.warnings().contains(&"may_need_its_session"));
+    case.concurrency.statements = of("select set_config('app.tenant', '7', false)");
+    assert!(case.text("pgbouncer_ini").contains("pool_mode = session\n"));
+}
+
+#[test]
 fn a_pool_by_session_fits_as_if_there_were_none() {
     let mut case = Case::new(100, 400, 1.0, 0);
     case.request.pool_mode = Some(Pooling::Session);

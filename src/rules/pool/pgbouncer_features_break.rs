@@ -14,7 +14,9 @@ pub static RULE: Rule = Rule {
     enabled: true,
     condition: "A pool in transaction or statement mode whose clients use what outlives a transaction (LISTEN, session-level advisory \
                 locks, SET without LOCAL, temporary tables, cursors WITH HOLD, PREPARE in SQL, LOAD): high where the sessions of the \
-                pool show it now, medium where pg_stat_statements has it of the pool's role in its database.",
+                pool show it now, medium where pg_stat_statements has it of the pool's role in its database. Settings that PgBouncer \
+                tracks for each client (TimeZone, client_encoding, application_name and others) do not count, nor a set_config() of \
+                which the text does not say whether it is for the session: pg_stat_statements has a parameter there.",
     effect: "It works by chance, as long as the same connection comes back: settings and locks reach other clients, \
              notifications nobody.",
     workaround: "Keep such use within a transaction, or give those clients a pool in session mode or a direct connection.",
@@ -36,6 +38,15 @@ pub static RULE: Rule = Rule {
                     create table sessions (step int, session text, role text, statement text, waits bool default false); \
                     insert into sessions values (1, 'job', null, 'set statement_timeout = ''1min'''), (2, 'job', null, 'select 2')",
             finds: 1,
+            fix_clears: false,
+        },
+        Case {
+            name: "settings that are tracked, or may be the transaction's",
+            setup: "create extension pg_stat_statements; create table pgbouncer as select 'pool_mode = transaction' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'job', null, 'select set_config(''app.tenant'', ''7'', true)'), \
+                    (2, 'job', null, 'select set_config(''TimeZone'', ''UTC'', false)')",
+            finds: 0,
             fix_clears: false,
         },
         Case {

@@ -1,6 +1,9 @@
 //! What statements use of a session that outlives their transaction: a pooler in transaction mode breaks it.
 
+mod set_config;
+
 use crate::facts::migration::text::lexer::{Kind, Token, Tokens};
+use set_config::{Scope, scopes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SessionFeature {
@@ -74,12 +77,25 @@ impl SessionFeature {
 
     /// What the text uses; nothing where it cannot be told.
     pub fn of(statement: &str) -> Vec<SessionFeature> {
-        let tokens: Vec<Token> = Tokens::of(statement).filter(|token| token.kind != Kind::Comment).collect();
+        let tokens = tokens(statement);
         let mut features: Vec<SessionFeature> = command(&tokens).into_iter().chain(calls(&tokens)).collect();
+        if scopes(&tokens).contains(&Scope::Session) {
+            features.push(SessionFeature::Setting);
+        }
         features.sort();
         features.dedup();
         features
     }
+
+    /// What the text may use: its constants decide, and pg_stat_statements has parameters in their place.
+    pub fn maybe_of(statement: &str) -> Vec<SessionFeature> {
+        let maybe = scopes(&tokens(statement)).contains(&Scope::CannotBeTold);
+        maybe.then_some(SessionFeature::Setting).into_iter().collect()
+    }
+}
+
+fn tokens(statement: &str) -> Vec<Token<'_>> {
+    Tokens::of(statement).filter(|token| token.kind != Kind::Comment).collect()
 }
 
 /// A feature with what shows that it is used.
@@ -96,9 +112,21 @@ pub struct Used {
 
 /// Of texts, each with how often it ran.
 pub fn used<'a>(statements: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<Used> {
+    gathered(statements, SessionFeature::of)
+}
+
+/// What cannot be told of the texts.
+pub fn maybe_used<'a>(statements: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<Used> {
+    gathered(statements, SessionFeature::maybe_of)
+}
+
+fn gathered<'a>(
+    statements: impl IntoIterator<Item = (&'a str, u64)>,
+    features_of: fn(&str) -> Vec<SessionFeature>,
+) -> Vec<Used> {
     let mut found: Vec<(Used, u64)> = Vec::new();
     for (text, calls) in statements {
-        for feature in SessionFeature::of(text) {
+        for feature in features_of(text) {
             match found.iter_mut().find(|(used, _)| used.feature == feature) {
                 Some((used, most)) => {
                     used.statements += 1;
@@ -167,39 +195,16 @@ fn sets_for_session(first: &str, second: &str, tokens: &[Token]) -> bool {
 }
 
 fn calls(tokens: &[Token]) -> Vec<SessionFeature> {
-    let mut features = Vec::new();
-    for (position, pair) in tokens.windows(2).enumerate() {
-        if !pair[1].is("(") {
-            continue;
-        }
-        match pair[0].name().as_deref() {
-            Some(
-                "pg_advisory_lock" | "pg_advisory_lock_shared" | "pg_try_advisory_lock" | "pg_try_advisory_lock_shared",
-            ) => features.push(SessionFeature::AdvisoryLock),
-            Some("set_config") if !is_local(&tokens[position + 2..]) => features.push(SessionFeature::Setting),
-            _ => {}
-        }
-    }
-    features
+    const LOCKS: [&str; 4] =
+        ["pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared"];
+    let locks = LOCKS.iter().any(|name| called(tokens, name).next().is_some());
+    locks.then_some(SessionFeature::AdvisoryLock).into_iter().collect()
 }
 
-/// Unless it says false; statistics have a parameter there, which may be either.
-fn is_local(arguments: &[Token]) -> bool {
-    let mut depth = 0;
-    let mut last = None;
-    for token in arguments {
-        match token.text {
-            "(" => depth += 1,
-            ")" if depth == 0 => break,
-            ")" => depth -= 1,
-            _ => last = Some(token),
-        }
-    }
-    let says_false = last.is_some_and(|token| {
-        token.word("false")
-            || token.kind == Kind::String && matches!(token.text, "'f'" | "'false'" | "'off'" | "'0'" | "'no'")
-    });
-    !says_false
+/// What follows the opening bracket of each call.
+fn called<'a, 'b>(tokens: &'b [Token<'a>], name: &'b str) -> impl Iterator<Item = &'b [Token<'a>]> {
+    let is_call = move |pair: &[Token]| pair[1].is("(") && pair[0].name().as_deref() == Some(name);
+    tokens.windows(2).enumerate().filter(move |(_, pair)| is_call(pair)).map(|(position, _)| &tokens[position + 2..])
 }
 
 #[cfg(test)]
@@ -232,7 +237,13 @@ mod unit_tests {
             ("select pg_advisory_unlock($1)", vec![]),
             ("select set_config($1, $2, $3)", vec![]),
             ("select set_config('a.b', coalesce('x', 'y'), false)", vec![Setting]),
+            ("select set_config('a.b', ',)', 'off'::boolean), 1", vec![Setting]),
+            ("select set_config('a.b', 'x', null)", vec![Setting]),
+            ("select set_config($1, 'x', FALSE)", vec![Setting]),
             ("select set_config('a.b', 'x', true)", vec![]),
+            ("select pg_catalog.set_config('TimeZone', 'UTC', false)", vec![]),
+            ("select set_config('application_name'::text, $1, false)", vec![]),
+            ("select set_config('a.b', 'x', true), set_config('a.c', 'x', false)", vec![Setting]),
             ("create temp table t (a int)", vec![TemporaryTable]),
             ("create local temporary table t as select 1", vec![TemporaryTable]),
             ("create temp table t (a int) on commit drop", vec![]),
