@@ -6,7 +6,7 @@ use super::logged::excerpt;
 use super::pools::{label, longest};
 use crate::facts::activity::locks::Who;
 use crate::facts::activity::{Activity, Session, State};
-use crate::facts::normalized::normalized;
+use crate::facts::normalized::without_generated_names;
 use crate::finding::{Finding, Severity, change, fingerprint, object};
 use crate::measure::bursts::tags;
 use crate::rule::Options;
@@ -71,14 +71,31 @@ pub fn leaks<'a>(activity: &'a Activity, state: State, options: &Options) -> Vec
     leaks
 }
 
-/// What ran last, without constants and comments. Texts that begin alike are told apart by a hash.
+/// What ran last, without constants, comments and generated names. Texts that begin alike are told apart by a hash.
 fn statement(session: &Session) -> String {
-    let text = normalized(session.query.as_deref().unwrap_or_default());
+    let text = without_generated_names(session.query.as_deref().unwrap_or_default());
     let shown = excerpt(&text);
     match shown.strip_suffix('…') {
         _ if shown.is_empty() => "nothing yet".to_string(),
         Some(_) => format!("{shown} [{}]", &fingerprint("statement", &text)[..8]),
         None => shown,
+    }
+}
+
+/// Where to look, of a statement that many places run alike.
+fn place_of(last: &str) -> &'static str {
+    let word = last.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+    match word.as_str() {
+        "SAVEPOINT" | "RELEASE" | "ROLLBACK" => {
+            "A savepoint's statement is not itself the place: that is the transaction around the nested block (Django's inner atomic(), \
+             SQLAlchemy's begin_nested())."
+        }
+        "DECLARE" | "FETCH" | "MOVE" | "CLOSE" => {
+            "A cursor's statement is not itself the place: that is the transaction in which its rows are read (Django's .iterator(), \
+             SQLAlchemy's yield_per and stream())."
+        }
+        "DEALLOCATE" => "The driver runs it to free a prepared statement: it is not itself the place.",
+        _ => "",
     }
 }
 
@@ -117,6 +134,7 @@ pub fn finding(leak: &Leak, activity: &Activity, severity: Severity, words: &Wor
     };
     let mut cause = vec![
         format!("The last statement{} was: {last}.{place}", if count == 1 { "" } else { " of each" }),
+        place_of(&last).to_string(),
         words.why.to_string(),
         match written {
             0 if count == 1 => "It has not written anything.".to_string(),
@@ -142,6 +160,7 @@ pub fn finding(leak: &Leak, activity: &Activity, severity: Severity, words: &Wor
         ));
     }
     cause.extend(endings.refused.as_ref().map(|refused| format!("{refused}.")));
+    cause.retain(|sentence| !sentence.is_empty());
     Finding {
         severity,
         object: format!("{who}, after {last}"),

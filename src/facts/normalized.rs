@@ -3,7 +3,18 @@
 /// Constants become `?`, one of the list of an IN and one row of VALUES stays, what is between words is one space; comments
 /// go; case stays.
 pub fn normalized(text: &str) -> String {
-    let mut scan = Scan { bytes: text.trim().trim_end_matches(';').as_bytes(), at: 0, result: Vec::new() };
+    scanned(text, false)
+}
+
+/// As `normalized`; and names of savepoints, cursors and prepared statements that have a digit become `?` where such statements
+/// name them: drivers number them, for each session or each time anew.
+pub fn without_generated_names(text: &str) -> String {
+    scanned(text, true)
+}
+
+fn scanned(text: &str, no_generated_names: bool) -> String {
+    let bytes = text.trim().trim_end_matches(';').as_bytes();
+    let mut scan = Scan { bytes, at: 0, result: Vec::new(), statement: 0, no_generated_names };
     scan.result.reserve(scan.bytes.len());
     while let Some(&byte) = scan.bytes.get(scan.at) {
         scan.step(byte);
@@ -19,14 +30,24 @@ struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
     result: Vec<u8>,
+    /// Where it begins in the result.
+    statement: usize,
+    no_generated_names: bool,
 }
+
+/// Longer than what comes before the name in any statement that names a cursor.
+const MOST_BEFORE_NAME: usize = 64;
 
 impl Scan<'_> {
     fn step(&mut self, byte: u8) {
         let next = self.bytes.get(self.at + 1).copied();
         match byte {
             b'\'' => self.string(),
-            b'"' => self.copy(self.after(self.at + 1, b'"')),
+            b'"' => self.identifier(self.after(self.at + 1, b'"')),
+            b';' => {
+                self.copy(self.at + 1);
+                self.statement = self.result.len();
+            }
             b'-' if next == Some(b'-') => {
                 self.at = self.find(self.at, b"\n").unwrap_or(self.bytes.len());
                 self.space();
@@ -40,7 +61,7 @@ impl Scan<'_> {
                 self.at = self.while_at(self.at, |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'));
                 self.constant();
             }
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => self.copy(self.while_at(self.at, is_word)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => self.identifier(self.while_at(self.at, is_word)),
             b if b.is_ascii_whitespace() => {
                 self.at = self.while_at(self.at, |b| b.is_ascii_whitespace());
                 self.space();
@@ -59,6 +80,32 @@ impl Scan<'_> {
     fn copy(&mut self, to: usize) {
         self.result.extend_from_slice(&self.bytes[self.at..to]);
         self.at = to;
+    }
+
+    fn identifier(&mut self, to: usize) {
+        if self.no_generated_names && self.is_generated(&self.bytes[self.at..to]) {
+            self.at = to;
+            self.result.push(b'?');
+        } else {
+            self.copy(to);
+        }
+    }
+
+    fn is_generated(&self, name: &[u8]) -> bool {
+        let before = self.result.get(self.statement..).unwrap_or_default();
+        if !name.iter().any(u8::is_ascii_digit) || before.len() > MOST_BEFORE_NAME {
+            return false;
+        }
+        let before = String::from_utf8_lossy(before).to_ascii_uppercase();
+        matches!(
+            before.split_ascii_whitespace().collect::<Vec<_>>()[..],
+            ["SAVEPOINT" | "RELEASE" | "CLOSE" | "DECLARE" | "PREPARE" | "EXECUTE" | "DEALLOCATE"]
+                | ["RELEASE", "SAVEPOINT"]
+                | ["DEALLOCATE", "PREPARE"]
+                | ["ROLLBACK", .., "TO"]
+                | ["ROLLBACK", .., "TO", "SAVEPOINT"]
+                | ["FETCH" | "MOVE", ..]
+        )
     }
 
     fn space(&mut self) {
@@ -179,7 +226,7 @@ fn is_word(byte: u8) -> bool {
 
 #[cfg(test)]
 mod unit_tests {
-    use super::normalized;
+    use super::{normalized, without_generated_names};
 
     #[test]
     fn constants_and_layout_do_not_count() {
@@ -201,6 +248,39 @@ mod unit_tests {
             "select f(?, ?) where b = ANY (array[?])"
         );
         assert_eq!(normalized("insert into t values ( 'a', 1 ),('b', 2), ('c', 3)"), "insert into t values (?, ?)");
+    }
+
+    #[test]
+    fn generated_names_do_not_count() {
+        for (text, without) in [
+            ("SAVEPOINT \"s140123_x1\"", "SAVEPOINT ?"),
+            ("release savepoint sa_savepoint_1;", "release savepoint ?"),
+            ("RELEASE \"_pg3_1\"", "RELEASE ?"),
+            ("ROLLBACK TO SAVEPOINT \"s1_x2\"", "ROLLBACK TO SAVEPOINT ?"),
+            ("rollback work to s1", "rollback work to ?"),
+            ("FETCH FORWARD 100 FROM \"_django_curs_14_sync_1\"", "FETCH FORWARD ? FROM ?"),
+            ("MOVE ALL IN c_7f3a_1", "MOVE ALL IN ?"),
+            ("close c1", "close ?"),
+            (
+                "DECLARE \"c1\" NO SCROLL CURSOR FOR SELECT a1 FROM t2",
+                "DECLARE ? NO SCROLL CURSOR FOR SELECT a1 FROM t2",
+            ),
+            ("/* x */ EXECUTE p_17(5, 'a')", "EXECUTE ?(?, ?)"),
+            ("DEALLOCATE PREPARE \"_pg3_0\"", "DEALLOCATE PREPARE ?"),
+            ("select t1.a from t1; savepoint s2; select s2", "select t1.a from t1; savepoint ?; select s2"),
+        ] {
+            assert_eq!(without_generated_names(text), without);
+        }
+        for text in [
+            "SAVEPOINT before_invoice",
+            "EXECUTE get_price(?)",
+            "COMMIT PREPARED ?",
+            "select a1 from t1 order by b1 fetch first ? rows only",
+            "ROLLBACK AND CHAIN",
+        ] {
+            assert_eq!(without_generated_names(text), text);
+        }
+        assert_eq!(normalized("EXECUTE p_17(5)"), "EXECUTE p_17(?)", "what differs in what it does");
     }
 
     #[test]

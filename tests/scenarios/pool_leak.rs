@@ -1,14 +1,16 @@
 //! A leak in a real SQLAlchemy pool: the application times out while the server has slots.
 
-use crate::pool_pressure::{alone, has, only, pressure, server};
+use crate::pool_pressure::{alone, connect, has, only, pressure, server};
 use crate::server::{execute, query, shown, text, value, wait_until};
 use crate::workload_clients::python;
 use libtest_mimic::Trial;
+use postgres::Client;
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 pub fn trials() -> Vec<Trial> {
-    vec![alone("pool_leak::in_a_sqlalchemy_pool", leak)]
+    vec![alone("pool_leak::in_a_sqlalchemy_pool", leak), alone("pool_leak::after_generated_names", generated_names)]
 }
 
 fn leak() {
@@ -60,4 +62,52 @@ fn leak() {
     said.read_to_string(&mut line).unwrap();
     assert_eq!(line.trim(), "3 answered", "the application works again");
     assert!(application.wait().unwrap().success());
+}
+
+/// As Django leaves them after a nested atomic(), and while it reads with .iterator(): savepoints and cursors are named by thread.
+fn generated_names() {
+    let database = server(&["max_connections = 60"]);
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        "create role django login; select dbre.configure_rule('transaction_leaked', options => '{\"min_seconds\": 0}')",
+    );
+    let leaking = |first: u32| -> Vec<Client> {
+        let leak = |number: u32| {
+            let mut nested = connect(&database, "django", "web");
+            execute(&mut nested, &format!("begin; savepoint \"s{number}_x1\""));
+            execute(&mut nested, &format!("RELEASE SAVEPOINT \"s{number}_x1\""));
+            let cursor = format!("\"_django_curs_{number}_sync_1\"");
+            let mut reads = connect(&database, "django", "web");
+            execute(&mut reads, &format!("begin; declare {cursor} no scroll cursor for select 1"));
+            execute(&mut reads, &format!("FETCH 2000 FROM {cursor}"));
+            [nested, reads]
+        };
+        (first..first + 12).flat_map(leak).collect()
+    };
+    let mut leaks = |first| -> Vec<Value> {
+        let open = leaking(first);
+        let mut findings = pressure(&mut client, "").0;
+        drop(open);
+        wait_until("they are gone", || {
+            value::<i64>(&mut client, "select count(*) from pg_stat_activity where application_name = 'web'") == 0
+        });
+        findings.retain(|finding| finding["rule"] == "transaction_leaked");
+        findings.sort_by_key(|finding| text(finding, "object").to_string());
+        findings
+    };
+    let (found, again) = (leaks(14_012_300), leaks(15_000_000));
+    let objects: Vec<&str> = found.iter().map(|finding| text(finding, "object")).collect();
+    let expected =
+        ["FETCH ? FROM ?", "RELEASE SAVEPOINT ?"].map(|last| format!("\"web\" as django in pool, after {last}"));
+    assert_eq!(objects, expected, "{}", shown(&found));
+    for (finding, later) in found.iter().zip(&again) {
+        assert_eq!(
+            (&finding["severity"], &finding["evidence"]["sessions"]),
+            (&"critical".into(), &12.into()),
+            "{finding:#}"
+        );
+        assert!(text(finding, "cause").contains("not itself the place"), "{finding:#}");
+        assert_eq!(finding["fingerprint"], later["fingerprint"], "{later:#}");
+    }
 }

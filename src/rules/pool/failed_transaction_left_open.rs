@@ -11,7 +11,7 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "Sessions of one application, role and database have been idle in a failed transaction for at least min_seconds, with \
-                the same last statement (one finding for these).",
+                the same last statement but for constants and generated names (one finding for these).",
     effect: "Every further statement of theirs fails (SQLSTATE 25P02) until the transaction ends, and each takes a connection.",
     workaround: "Roll back when a statement fails: with a context manager, not with an except that swallows the error.",
     sources: &["https://www.postgresql.org/docs/17/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW"],

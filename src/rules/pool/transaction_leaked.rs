@@ -11,7 +11,7 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "Sessions of one application, role and database have been idle in a transaction for at least min_seconds, with the \
-                same last statement (one finding for these): high; critical where they are at least many, or take more \
+                same last statement but for constants and generated names (one finding for these): high; critical where they are at least many, or take more \
                 than critical_share of the connections that ordinary users can take.",
     effect: "Each holds a connection, its locks, and back VACUUM, for nothing; a leak takes one connection after another until the \
              pool is empty.",
@@ -45,6 +45,17 @@ pub static RULE: Rule = Rule {
                     insert into sessions select s.step, 'web ' || g, null, s.statement from generate_series(1, 3) g cross join lateral (values \
                         (1, 'set application_name = web'), (2, 'begin'), (3, 'select ' || g)) s (step, statement); \
                     insert into sessions values (4, 'jobs', null, 'begin; create table written (a int)')",
+            finds: 2,
+            fix_clears: true,
+        },
+        Case {
+            name: "after savepoints and cursors whose names are generated",
+            setup: "select dbre.configure_rule('transaction_leaked', options => '{\"min_seconds\": 0}'); \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions select s.step, s.step % 2 || ' web ' || g, null, s.statement from generate_series(1, 3) g cross join lateral \
+                        (values (1, 'set application_name = web'), (2, 'set application_name = web'), \
+                        (3, format('begin; savepoint \"s%s_x1\"', g)), (4, format('begin; declare \"_django_curs_%s_sync_1\" cursor for select 1', g)), \
+                        (5, format('release savepoint \"s%s_x1\"', g)), (6, format('fetch 100 from \"_django_curs_%s_sync_1\"', g))) s (step, statement)",
             finds: 2,
             fix_clears: true,
         },
