@@ -21,6 +21,17 @@ pub struct Group<'a> {
     cores: u64,
 }
 
+/// It is of a commit.
+pub fn ends_transaction(wait: &Wait) -> bool {
+    let event = wait.event.to_lowercase();
+    match wait.kind.as_str() {
+        "IO" => event.starts_with("wal") && event != "walread",
+        "LWLock" => matches!(event.as_str(), "walwrite" | "syncrep"),
+        "IPC" => matches!(event.as_str(), "syncrep" | "procarraygroupupdate" | "xactgroupupdate"),
+        _ => false,
+    }
+}
+
 /// By event, most first.
 pub fn groups<'a>(activity: &'a Activity, takes: impl Fn(&Wait) -> bool) -> Vec<Group<'a>> {
     let all = active(activity).count();

@@ -50,6 +50,25 @@ pub struct Session {
     pub hidden: bool,
 }
 
+/// Each of the server's kinds but background workers, which name their kind themselves.
+const OTHER_KINDS: [&str; 15] = [
+    "archiver",
+    "autovacuum launcher",
+    "autovacuum worker",
+    "background writer",
+    "checkpointer",
+    "client backend",
+    "logger",
+    "not initialized",
+    "slotsync worker",
+    "standalone backend",
+    "startup",
+    "walreceiver",
+    "walsender",
+    "walsummarizer",
+    "walwriter",
+];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     Active,
@@ -95,6 +114,16 @@ impl State {
 impl Session {
     pub fn is_client(&self) -> bool {
         self.kind == "client backend"
+    }
+
+    /// One of max_worker_processes, of the server's own or of an extension.
+    pub fn is_background_worker(&self) -> bool {
+        !self.hidden && !OTHER_KINDS.contains(&self.kind.as_str())
+    }
+
+    /// One of max_parallel_workers; logical replication's parallel workers have a leader too, and are none.
+    pub fn is_parallel_worker(&self) -> bool {
+        self.kind == "parallel worker"
     }
 
     /// One of max_connections. Of a hidden session only this is known: it has a database and a role, so it is a client's or works
