@@ -81,9 +81,8 @@ impl Activity {
         if !activity.timeouts.are_known() {
             activity.left_out.push(locked("pg_db_role_setting: timeouts of roles"));
         }
-        if !activity.timeouts.of_server_are_known() {
-            let hidden = "timeouts of the server: settings of the caller's own role, database or connection hide them";
-            activity.left_out.push(hidden.to_string());
+        if !activity.timeouts.hidden_of_server().is_empty() {
+            activity.left_out.push(timeouts::HIDDEN.to_string());
         }
         activity
     }

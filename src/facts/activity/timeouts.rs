@@ -13,12 +13,15 @@ pub const NAMES: [&str; 5] = [
     "idle_session_timeout",
 ];
 
+/// Why those of the server are not known.
+pub const HIDDEN: &str = "timeouts of the server: settings of the caller's own role, database or connection hide them";
+
 #[derive(Debug, Default)]
 pub struct Timeouts {
     /// What is set for a database (0: all), a role (0: all), or both. None: pg_db_role_setting is locked by another session.
     settings: Option<Vec<Setting>>,
-    /// In the order of `NAMES`, in milliseconds. None: what the server's files say is hidden by a setting for the role, the database
-    /// or the client that reads.
+    /// In the order of `NAMES`, in milliseconds. None: what the server's command line and files say is hidden by a setting for the
+    /// role, the database or the client that reads.
     server: [Option<u64>; 5],
 }
 
@@ -49,15 +52,17 @@ impl Timeouts {
     pub fn read() -> Timeouts {
         let mut server = NAMES.map(of_server);
         if server.contains(&None)
-            && let Some(files) = of_files()
+            && let Some(written) = written()
         {
-            server = std::array::from_fn(|position| server[position].or(files[position]));
+            server = std::array::from_fn(|position| server[position].or(written[position]));
         }
         Timeouts { settings: settings(), server }
     }
 
-    pub fn of_server_are_known(&self) -> bool {
-        !self.server.contains(&None)
+    /// Those of the server's own that are not known.
+    pub fn hidden_of_server(&self) -> Vec<&'static str> {
+        let hidden = NAMES.into_iter().zip(self.server).filter(|(_, value)| value.is_none());
+        hidden.map(|(name, _)| name).collect()
     }
 
     pub fn are_known(&self) -> bool {
@@ -126,29 +131,65 @@ fn of_server(name: &str) -> Option<u64> {
     }
 }
 
-/// What the server's files say, which only a superuser may read, as a rule; the default of all is 0.
-fn of_files() -> Option<[Option<u64>; 5]> {
+/// What the server's command line says, or else its files, which only a superuser may read, as a rule; the default of all is 0.
+fn written() -> Option<[Option<u64>; 5]> {
     let names = NAMES.map(str::to_string).to_vec();
-    let lines = db::guarded(|| {
-        db::read(include_str!("../../../sql/facts/activity/file_settings.sql"), &[names.into()], |row| {
+    let read = db::guarded(|| {
+        let command_line = db::read(include_str!("../../../sql/facts/activity/command_line.sql"), &[], |row| {
+            row.take_option::<String>()
+        });
+        let lines = db::read(include_str!("../../../sql/facts/activity/file_settings.sql"), &[names.into()], |row| {
             let (name, value) = (row.take_option::<String>(), row.take_option::<String>());
             (name, value, row.take::<bool>(), row.take::<bool>())
-        })
+        });
+        (command_line, lines)
     });
-    let lines = lines.ok()?;
+    let (command_line, lines) = read.ok()?;
+    let command_line = command_line.into_iter().next().flatten()?;
     if lines.iter().any(|(.., error)| *error) {
         return None;
     }
     let of = |name: &str| {
+        if let Some(value) = of_command_line(&command_line, name) {
+            return milliseconds(value);
+        }
         let line = lines.iter().rev().find(|(known, _, applied, _)| *applied && known.as_deref() == Some(name));
         line.map_or(Some(0), |(_, value, ..)| milliseconds(value.as_deref()?))
     };
     Some(NAMES.map(of))
 }
 
+/// The last `-c name=value` or `--name=value` counts.
+fn of_command_line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let arguments = text.trim_end().trim_end_matches('"').split("\" \"").skip(1);
+    let named = arguments.filter_map(|argument| {
+        let (given, value) = argument.split_once('=')?;
+        let given = given.to_ascii_lowercase().replace('-', "_");
+        let before = given.strip_suffix(name)?;
+        // Alone after -c, with it, or as a long option.
+        let is_named = matches!(before, "" | "__") || before.starts_with('_') && before.ends_with('c');
+        is_named.then_some(value)
+    });
+    named.last()
+}
+
 #[cfg(test)]
 mod unit_tests {
     use super::*;
+
+    #[test]
+    fn the_command_line_of_the_postmaster() {
+        let of = |arguments: &str, name| {
+            of_command_line(&format!("/usr/bin/postgres \"-D\" \"/my data\" {arguments}\n"), name).map(str::to_string)
+        };
+        let timeout = |arguments: &str| of(arguments, "lock_timeout");
+        assert_eq!(timeout(""), None);
+        assert_eq!(timeout("\"-c\" \"lock_timeout=60s\""), Some("60s".to_string()));
+        assert_eq!(timeout("\"-c\" \"lock_timeout=1\" \"--Lock-Timeout=2 min\" \"-i\""), Some("2 min".to_string()));
+        assert_eq!(timeout("\"-iclock_timeout=3\""), Some("3".to_string()));
+        assert_eq!(timeout("\"-c\" \"deadlock_timeout=5s\" \"--deadlock-timeout=6s\" \"-cdeadlock_timeout=7s\""), None);
+        assert_eq!(of("\"-c\" \"idle_session_timeout=1\"", "idle_in_transaction_session_timeout"), None);
+    }
 
     fn setting(database: u32, role: u32, milliseconds: u64) -> Setting {
         Setting { database, role, name: "lock_timeout", milliseconds }
