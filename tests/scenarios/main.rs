@@ -42,6 +42,7 @@ mod pool_callers;
 mod pool_faults;
 mod pool_leak;
 mod pool_pressure;
+mod pool_settings;
 mod pool_sizing;
 mod privileges;
 mod query_findings;
@@ -158,6 +159,7 @@ fn main() {
     trials.extend(vector_capture_faults::trials(&server, &preloaded));
     drop(preloaded);
     trials.extend(pool_pressure::trials());
+    trials.extend(pool_settings::trials());
     trials.extend(lock_tree::trials());
     trials.extend(pool_callers::trials());
     trials.extend(pool_leak::trials());

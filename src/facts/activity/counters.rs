@@ -15,7 +15,7 @@ pub struct Counters {
     pub abandoned: u64,
     /// Ended by a FATAL error.
     pub fatal: u64,
-    /// Ended by an operator.
+    /// Ended by an operator, or by the server's shutdown.
     pub killed: u64,
     /// Of the server, where those of the database were never reset.
     pub since: Option<String>,

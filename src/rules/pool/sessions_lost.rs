@@ -12,7 +12,8 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "More than max_share of the sessions of a database, of which there were at least min_sessions since its statistics were \
-                reset, did not end as their client meant: the client was gone, a FATAL error, or an operator's termination.",
+                reset, did not end as their client meant: the client was gone, a FATAL error, an operator's termination, or the \
+                server's shutdown.",
     effect: "Their transactions were rolled back and their clients saw an error; until the server notices that a client is gone, the \
              session keeps its slot and its locks.",
     workaround: "Close pools when a process ends; tcp_keepalives_idle and client_connection_check_interval notice clients that are \
@@ -65,8 +66,11 @@ fn judge(database: &str, counters: &Counters, options: &Options) -> Option<Findi
             counters.abandoned,
             "whose client was gone (crashed or killed processes, a network or proxy that drops idle connections)",
         ),
-        of(counters.fatal, "by a FATAL error (a timeout that ends sessions, a server that shut down, broken messages)"),
-        of(counters.killed, "terminated by an operator (pg_terminate_backend)"),
+        of(
+            counters.fatal,
+            "by a FATAL error (a timeout that ends sessions, a conflict with recovery, broken messages)",
+        ),
+        of(counters.killed, "terminated by an operator (pg_terminate_backend) or by the server's shutdown or restart"),
     ]
     .into_iter()
     .flatten()
