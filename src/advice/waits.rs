@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// Those that execute something now, in what the caller wants to know about; a parallel worker counts as its query does.
 pub fn active(activity: &Activity) -> impl Iterator<Item = &Session> {
-    let works = |session: &&Session| session.is_client() || session.kind == "parallel worker";
+    let works = |session: &&Session| session.is_client() || session.is_parallel_worker();
     activity.sessions.iter().filter(works).filter(|session| session.runs() && activity.concerns(session))
 }
 

@@ -1,7 +1,7 @@
 use crate::advice::end_session::duration;
-use crate::advice::waits::{Group, groups};
+use crate::advice::waits::{Group, ends_transaction, groups};
 use crate::facts::Facts;
-use crate::facts::activity::{Activity, Session, Wait};
+use crate::facts::activity::{Activity, Session};
 use crate::finding::{Finding, Severity};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::listing;
@@ -81,16 +81,6 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         }
     });
     Ok(findings.collect())
-}
-
-fn ends_transaction(wait: &Wait) -> bool {
-    let event = wait.event.to_lowercase();
-    match wait.kind.as_str() {
-        "IO" => event.starts_with("wal") && event != "walread",
-        "LWLock" => matches!(event.as_str(), "walwrite" | "syncrep"),
-        "IPC" => matches!(event.as_str(), "syncrep" | "procarraygroupupdate" | "xactgroupupdate"),
-        _ => false,
-    }
 }
 
 /// For how long one has certainly waited: since when it commits is not known of a statement that did something else before.
