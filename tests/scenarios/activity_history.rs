@@ -293,4 +293,13 @@ fn what_it_shows_of_a_pool() {
     web.extend((0..5).map(|_| named(&database, "web")));
     wait_until("it is published", || !rows(&mut client, "application_name = 'web' and most_in_use = 5").is_empty());
     assert!(oversized(&mut client).is_empty(), "{}", shown(&oversized(&mut client)));
+    // Of a service that has just opened its pool what was recorded before says nothing.
+    execute(
+        &mut client,
+        "select dbre.configure_rule('idle_pool_oversized', options => '{\"min_recorded_seconds\": 3}')",
+    );
+    wait_until("three seconds are published", || value::<i32>(&mut client, published) > 160);
+    let _deployed: Vec<_> = (0..9).map(|_| named(&database, "deployed")).collect();
+    wait_until("it is recorded", || !rows(&mut client, "application_name = 'deployed'").is_empty());
+    assert!(oversized(&mut client).is_empty(), "{}", shown(&oversized(&mut client)));
 }

@@ -13,7 +13,7 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "At least min_surplus connections of one application, role and database have not been used for min_idle_seconds; or, \
-                where dbre.activity_history covers min_recorded_seconds, there are at least min_surplus more of them than twice those that were \
+                where dbre.activity_history covers min_recorded_seconds and one of them is as old, there are at least min_surplus more of them than twice those that were \
                 ever in use at once: low; medium where these take more than medium_share of the connections that ordinary users can \
                 take.",
     effect: "Each takes a slot that another service needs at its peak, and memory for its caches; every snapshot looks at it.",
@@ -146,8 +146,13 @@ fn bound(pool: &Pool, activity: &Activity, options: &Options) -> Bound {
     }
 }
 
+/// Of a pool that has only just been opened samples say nothing, however long others were recorded.
 fn recorded<'a>(pool: &Pool, activity: &'a Activity, least_seconds: f64) -> Option<(&'a RecordedPool, f64)> {
     let history = activity.history.as_ref().filter(|history| history.seconds >= least_seconds)?;
+    let oldest = pools::longest(pool.sessions.iter().copied(), |session| session.backend_seconds);
+    if oldest.is_none_or(|seconds| seconds < least_seconds) {
+        return None;
+    }
     let first = pool.first();
     let same = |recorded: &&RecordedPool| {
         Some(recorded.database_oid) == first.database_oid
