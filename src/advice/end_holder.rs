@@ -96,7 +96,6 @@ fn of_slot(slot: &ReplicationSlot, hold: &Hold) -> Remedy {
             "xmin_age_transactions": slot.xmin_age,
             "catalog_xmin_age_transactions": slot.catalog_xmin_age,
             "wal_status": slot.wal_status,
-                "invalidated": slot.invalidated,
         }),
         fix_sql: None,
         app_fix: if slot.active {

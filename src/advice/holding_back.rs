@@ -60,8 +60,16 @@ pub fn holds(activity: &Activity) -> Vec<Hold<'_>> {
     holds
 }
 
-/// Those that are the oldest of some database, in which dead rows wait for them alone; each with the one that comes after it.
-pub fn limiting<'a>(holds: &'a [Hold<'a>]) -> Vec<(&'a Hold<'a>, Option<&'a Hold<'a>>)> {
+/// The oldest of some database, in which dead rows wait for it alone.
+pub struct Limiting<'a> {
+    pub hold: &'a Hold<'a>,
+    /// What holds back next, when it has ended.
+    pub after: Option<&'a Hold<'a>>,
+    /// What then holds back the catalogs for longer than that.
+    pub catalogs_after: Option<&'a Hold<'a>>,
+}
+
+pub fn limiting<'a>(holds: &'a [Hold<'a>]) -> Vec<Limiting<'a>> {
     let mut databases: Vec<Option<u32>> = holds.iter().map(|hold| hold.database).collect();
     databases.sort_unstable();
     databases.dedup();
@@ -73,11 +81,15 @@ pub fn limiting<'a>(holds: &'a [Hold<'a>]) -> Vec<(&'a Hold<'a>, Option<&'a Hold
     places.extend(of_catalogs.filter(|place| *place < of_all));
     places.sort_unstable();
     places.dedup();
-    let after = |place: usize| {
+    let limiting = |place: usize| {
         let hold: &Hold = &holds[place];
-        holds[place + 1..].iter().find(|next| hold.reaches(next))
+        let as_much = |next: &&Hold| hold.reaches(next) && (hold.catalogs_only || !next.catalogs_only);
+        let after = holds[place + 1..].iter().find(as_much);
+        let catalogs = holds.iter().find(|next| next.catalogs_only && !hold.catalogs_only);
+        let catalogs_after = catalogs.filter(|next| after.is_none_or(|after| next.age > after.age));
+        Limiting { hold, after, catalogs_after }
     };
-    places.into_iter().map(|place| (&holds[place], after(place))).collect()
+    places.into_iter().map(limiting).collect()
 }
 
 fn of_session<'a>(activity: &Activity, session: &'a Session) -> Option<Hold<'a>> {
@@ -97,7 +109,11 @@ fn of_session<'a>(activity: &Activity, session: &'a Session) -> Option<Hold<'a>>
     })
 }
 
+/// One that is invalidated still shows what it held back, and holds back nothing.
 fn of_slot(slot: &ReplicationSlot) -> Option<Hold<'_>> {
+    if slot.invalidated.is_some() {
+        return None;
+    }
     let held = slot.xmin_age.or(slot.catalog_xmin_age)?;
     Some(Hold {
         holder: Holder::Slot(slot),
@@ -127,7 +143,7 @@ mod unit_tests {
 
     fn names(activity: &Activity) -> Vec<(String, Option<String>)> {
         let holds = holds(activity);
-        limiting(&holds).into_iter().map(|(hold, after)| (hold.name(), after.map(Hold::name))).collect()
+        limiting(&holds).iter().map(|limiting| (limiting.hold.name(), limiting.after.map(Hold::name))).collect()
     }
 
     #[test]
@@ -159,6 +175,38 @@ mod unit_tests {
             ..Activity::default()
         };
         assert_eq!(names(&with_standby), [("replication slot s".to_string(), Some("replication slot l".to_string()))]);
+    }
+
+    #[test]
+    fn what_comes_next_holds_back_as_much() {
+        let slots = |age| vec![slot("logical", None, Some(age))];
+        for (age, catalogs) in [(300, true), (200, true), (50, false)] {
+            let sessions = vec![session(1, 5, 300), session(2, 5, 100)];
+            let activity = Activity { sessions, replication_slots: slots(age), ..Activity::default() };
+            let holds = holds(&activity);
+            let limiting =
+                limiting(&holds).into_iter().find(|limiting| !limiting.hold.catalogs_only).expect("the session");
+            let names = |hold: Option<&Hold>| hold.map(Hold::name).unwrap_or_default();
+            let expected = if catalogs { "replication slot logical" } else { "" };
+            assert_eq!(
+                (names(limiting.after), names(limiting.catalogs_after)),
+                ("session 2".to_string(), expected.to_string())
+            );
+        }
+        let activity =
+            Activity { sessions: vec![session(1, 5, 300)], replication_slots: slots(300), ..Activity::default() };
+        let holds = holds(&activity);
+        let first = &limiting(&holds)[0];
+        assert!(first.after.is_none() && first.catalogs_after.is_some());
+    }
+
+    #[test]
+    fn an_invalidated_slot_holds_nothing() {
+        let lost =
+            ReplicationSlot { invalidated: Some("wal_removed".to_string()), ..slot("lost", Some(900), Some(900)) };
+        let activity =
+            Activity { sessions: vec![session(1, 5, 300)], replication_slots: vec![lost], ..Activity::default() };
+        assert_eq!(names(&activity), [("session 1".to_string(), None)]);
     }
 
     #[test]

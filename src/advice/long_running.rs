@@ -105,7 +105,8 @@ pub fn running(activity: &Activity, min_seconds: f64) -> Vec<Running<'_>> {
     let limiting = limiting(&holds);
     // Of several that are as old, none is it alone.
     let limits = |is: &dyn Fn(&Holder) -> bool| {
-        let as_old = |hold: &Hold| limiting.iter().any(|(oldest, _)| oldest.age == hold.age && oldest.reaches(hold));
+        let as_old =
+            |hold: &Hold| limiting.iter().any(|oldest| oldest.hold.age == hold.age && oldest.hold.reaches(hold));
         holds.iter().any(|hold| is(&hold.holder) && as_old(hold))
     };
     let of_session = |pid: i32| {

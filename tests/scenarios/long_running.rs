@@ -21,7 +21,6 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "long_running::a_role_without_rights_is_told_what_is_hidden", hidden),
         trial(server, "long_running::prepared_and_idle_transactions", transactions),
         trial(server, "long_running::maintenance_with_progress", maintenance),
-        own("slots_and_standbys_hold_back", slots),
         own("commits_without_a_standby", no_standby),
         own("autovacuum_to_prevent_wraparound", wraparound),
         own("every_wait_event_has_a_meaning", wait_events),
@@ -50,7 +49,7 @@ fn shown_as(client: &mut Client, application: &str) -> Vec<Value> {
     query(client, &sql).iter().map(|row| row.get(0)).collect()
 }
 
-fn findings(client: &mut Client, rule: &str) -> Vec<Value> {
+pub fn findings(client: &mut Client, rule: &str) -> Vec<Value> {
     let sql = format!("select to_jsonb(f) from dbre.pool_pressure(current_database()) f where rule = '{rule}'");
     query(client, &sql).iter().map(|row| row.get(0)).collect()
 }
@@ -209,26 +208,6 @@ fn maintenance(database: &Database) {
                 and datname = current_database()";
     query(&mut client, ends);
     running.join().unwrap();
-}
-
-fn slots() {
-    let server = Arc::new(Server::start(&["autovacuum = off", "wal_level = logical", "max_replication_slots = 4"]));
-    let database = Database::create(&server);
-    let mut client = database.connect();
-    execute(&mut client, "select dbre.configure_rule('xmin_held_back', options => '{\"min_transactions\": 5}')");
-    execute(&mut client, "select pg_create_logical_replication_slot('slot_of_nobody', 'test_decoding')");
-    for _ in 0..10 {
-        execute(&mut client, "select txid_current()");
-    }
-    let found = findings(&mut client, "xmin_held_back");
-    assert_eq!(found.len(), 1, "{}", shown(&found));
-    let finding = &found[0];
-    assert!(finding["evidence"]["catalogs_only"] == true && finding["fix_sql"].is_null(), "{finding:#}");
-    assert!(text(finding, "app_fix").contains("pg_drop_replication_slot('slot_of_nobody')"), "{finding:#}");
-    assert!(!value::<bool>(&mut client, text(finding, "verify_sql").trim_end_matches(';')));
-    execute(&mut client, "select pg_drop_replication_slot('slot_of_nobody')");
-    assert!(findings(&mut client, "xmin_held_back").is_empty());
-    assert!(value::<bool>(&mut client, text(finding, "verify_sql").trim_end_matches(';')));
 }
 
 fn no_standby() {

@@ -55,6 +55,7 @@ mod sample_app;
 mod server;
 mod server_log;
 mod server_log_faults;
+mod slots;
 mod standby;
 mod statement_servers;
 mod statement_statistics;
@@ -103,6 +104,7 @@ fn main() {
     trials.extend(activity_history::trials());
     trials.extend(standby::trials(&server));
     trials.extend(long_running::trials(&server));
+    trials.extend(slots::trials());
     trials.extend(pool_sizing::trials(&server));
     trials.extend(explain::trials(&server));
     trials.extend(explain_faults::trials(&server));

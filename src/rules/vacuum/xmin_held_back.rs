@@ -1,6 +1,6 @@
 use crate::advice::end_holder::remedy;
 use crate::advice::end_session::duration;
-use crate::advice::holding_back::{Hold, Holder, holds, limiting};
+use crate::advice::holding_back::{Hold, Holder, Limiting, holds, limiting};
 use crate::facts::Facts;
 use crate::facts::activity::Activity;
 use crate::finding::{Finding, Severity, change, object};
@@ -78,8 +78,8 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let mut holds = holds(activity);
     holds.retain(|hold| concerns(activity, hold));
     let limiting = limiting(&holds).into_iter();
-    let long = limiting.filter(|(hold, _)| hold.age as f64 >= options.number("min_transactions"));
-    Ok(long.map(|(hold, after)| judge(facts, hold, after, options)).collect())
+    let long = limiting.filter(|limiting| limiting.hold.age as f64 >= options.number("min_transactions"));
+    Ok(long.map(|limiting| judge(facts, &limiting, options)).collect())
 }
 
 fn concerns(activity: &Activity, hold: &Hold) -> bool {
@@ -90,14 +90,23 @@ fn concerns(activity: &Activity, hold: &Hold) -> bool {
     }
 }
 
-fn judge(facts: &Facts, hold: &Hold, after: Option<&Hold>, options: &Options) -> Finding {
+fn judge(facts: &Facts, limiting: &Limiting, options: &Options) -> Finding {
+    let Limiting { hold, after, catalogs_after } = *limiting;
     let held = hold.age as f64;
     let remedy = remedy(facts.activity(), hold);
     let seconds = hold.seconds.map(|seconds| format!(", {}", duration(seconds))).unwrap_or_default();
     let next = match after {
         Some(after) => format!("After it, {} holds back {}.", after.name(), Count(after.age).of("transaction")),
+        None if catalogs_after.is_some() => "Nothing else holds back dead rows of tables.".to_string(),
         None => "Nothing else holds back anything.".to_string(),
     };
+    let of_catalogs = catalogs_after.map_or(String::new(), |next| {
+        format!(
+            " Those of the catalogs alone {} holds back for {} still.",
+            next.name(),
+            Count(next.age).of("transaction")
+        )
+    });
     let of = if hold.catalogs_only { "dead rows of the catalogs" } else { "dead rows" };
     let standby = if facts.database.in_recovery {
         " This server is a standby: replay waits for the snapshot or cancels its query (max_standby_streaming_delay), and with \
@@ -120,7 +129,10 @@ fn judge(facts: &Facts, hold: &Hold, after: Option<&Hold>, options: &Options) ->
             capitalized(&hold.name()),
             Count(hold.age).of("transaction"),
         ),
-        cause: format!("{} {next}{standby} How many rows wait for it is not counted anywhere.", remedy.cause),
+        cause: format!(
+            "{} {next}{of_catalogs}{standby} How many rows wait for it is not counted anywhere.",
+            remedy.cause
+        ),
         evidence: object! {
             "holder": hold.name(),
             "age_transactions": hold.age,
@@ -128,6 +140,8 @@ fn judge(facts: &Facts, hold: &Hold, after: Option<&Hold>, options: &Options) ->
             "catalogs_only": hold.catalogs_only,
             "next_holder": after.map(Hold::name),
             "next_age_transactions": after.map(|after| after.age),
+            "next_holder_of_catalogs": catalogs_after.map(Hold::name),
+            "next_age_of_catalogs_transactions": catalogs_after.map(|next| next.age),
             "of": remedy.evidence,
             "basis": "measured: ages of snapshots and transaction ids now",
         },
