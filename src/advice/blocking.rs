@@ -1,9 +1,9 @@
 //! What the findings and the view on blocked sessions have in common: parties with their sessions, in the words of an operator.
 
-use super::end_session::Ending;
+use super::end_session::{Ending, Frees};
 use super::lock_tree::{self, Node};
 use super::logged::excerpt;
-use crate::facts::activity::locks::{LockWait, Party, Who};
+use crate::facts::activity::locks::{Kind, LockWait, Party, Who};
 use crate::facts::activity::{Activity, Prepared, Session, State};
 use crate::facts::rounded;
 use crate::finding::object;
@@ -86,10 +86,15 @@ impl<'a> Blocking<'a> {
             ));
         }
         match self.session(party) {
-            Some(session) => Ending::of(session, &self.activity.caller),
+            Some(session) => Ending::of(session, frees(party), self.activity),
             None => Err(format!("{} has begun, or ended, since the sessions were read", name(party))),
         }
     }
+}
+
+fn frees(party: &Party) -> Frees {
+    let advisory = party.holds.iter().any(|held| held.waited_for && held.target.kind == Kind::Advisory);
+    if advisory { Frees::AdvisoryLocks } else { Frees::Transaction }
 }
 
 /// What is known of a session, for evidence.

@@ -1,9 +1,11 @@
 //! How to let VACUUM remove what one holds back: by the kind of who does.
 
-use super::end_session::{Ending, duration};
+use super::end_loss::is_dump;
+use super::end_session::{Ending, Frees, duration};
 use super::holding_back::{Hold, Holder};
+use super::long_running::Kind;
 use crate::db::quote_literal;
-use crate::facts::activity::{Activity, Prepared, ReplicationSlot, Session};
+use crate::facts::activity::{Activity, Prepared, Progress, ReplicationSlot, Session};
 use serde_json::json;
 
 /// What it is, and what ends it.
@@ -128,7 +130,12 @@ fn of_session(activity: &Activity, session: &Session) -> Remedy {
         Some(id) => format!("has written as transaction {id}, or is about to"),
         None => "has a snapshot (a statement or a cursor is open, or it is repeatable read)".to_string(),
     };
-    let ending = Ending::of(session, &activity.caller);
+    let progress = activity.progress_of(session);
+    let ending = Ending::of(session, Frees::Transaction, activity);
+    let (ending, by_hand) = match (is_let_end(session, progress), ending) {
+        (true, ending) => (Err(why_let_end(session, progress)), ending.ok()),
+        (false, ending) => (ending, None),
+    };
     let start = session.backend_start.as_deref().unwrap_or("a time that is hidden");
     Remedy {
         object: format!("session {} since {start}", session.pid),
@@ -147,12 +154,40 @@ fn of_session(activity: &Activity, session: &Session) -> Remedy {
             "transaction_seconds": session.transaction_seconds,
             "transaction_id": session.transaction_id,
             "query": session.query,
+            "progress": progress.map(Progress::text),
         }),
         fix_sql: ending.as_ref().ok().map(|ending| ending.sql.clone()),
-        app_fix: "SQLAlchemy: keep transactions short: async with session.begin() around what writes, nothing slow inside; read in \
-                  read committed, and page through large results by key instead of an open cursor."
-            .to_string(),
+        app_fix: match by_hand {
+            Some(ending) => format!(
+                "Let it end; take dumps and large copies from a standby without hot_standby_feedback, and build where little is written. \
+                 Only where nobody needs it any more: {} {}",
+                ending.sql, ending.risk
+            ),
+            None => "SQLAlchemy: keep transactions short: async with session.begin() around what writes, nothing slow inside; read in \
+                     read committed, and page through large results by key instead of an open cursor."
+                .to_string(),
+        },
         risk: ending.as_ref().map_or("None: nothing is changed.".to_string(), |ending| ending.risk.clone()),
         verify_sql: ending.ok().map(|ending| ending.verify_sql),
     }
+}
+
+/// It would be begun anew, and hold back for as long again.
+fn is_let_end(session: &Session, progress: Option<&Progress>) -> bool {
+    is_dump(session) || matches!(Kind::of(session, progress), Some(Kind::Maintenance | Kind::Copy))
+}
+
+fn why_let_end(session: &Session, progress: Option<&Progress>) -> String {
+    let far = progress.map_or("how far it is, it does not report".to_string(), |progress| {
+        let percent = progress.percent().map(|percent| format!(" ({percent:.0} % of this phase)")).unwrap_or_default();
+        format!("it is at {}{percent}{}", progress.text(), time_left(session, progress))
+    });
+    format!("ended, it would have to be begun anew, and hold back for as long again; {far}")
+}
+
+/// Of what has a single phase; of others, how long the next ones take is not known.
+fn time_left(session: &Session, progress: &Progress) -> String {
+    let share = progress.percent().filter(|percent| *percent > 0.0 && progress.command == "COPY FROM");
+    let left = session.query_seconds.zip(share).map(|(seconds, percent)| seconds * (100.0 - percent) / percent);
+    left.map_or(String::new(), |left| format!(", at its pace about {} before its end", duration(left)))
 }

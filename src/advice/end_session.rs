@@ -1,6 +1,19 @@
 //! How to stop what a session does: by its process and its start, so that a later session with the same pid is never hit.
 
-use crate::facts::activity::{Caller, Session, State};
+use super::end_loss::loss;
+use crate::facts::activity::{Activity, Caller, Session, State};
+use crate::facts::migration::text::lexer::Tokens;
+
+/// What is to come free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frees {
+    /// What the statement takes: nobody waits for what it holds.
+    Statement,
+    /// What the transaction holds: locks, a snapshot, its id.
+    Transaction,
+    /// Advisory locks, which may be the session's: they outlive a transaction, and pg_locks does not tell.
+    AdvisoryLocks,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -12,49 +25,68 @@ enum Way {
 
 pub struct Ending {
     pub sql: String,
+    /// `cancels`, `ends`
+    pub does: &'static str,
     pub risk: String,
     pub verify_sql: String,
 }
 
 impl Ending {
-    /// The mildest way that frees what the session holds. Err: why there is none, for a cause.
-    pub fn of(session: &Session, caller: &Caller) -> Result<Ending, String> {
-        if let Some(why) = refused(session, caller) {
+    /// The mildest way that frees it. Err: why there is none, for a cause.
+    pub fn of(session: &Session, frees: Frees, activity: &Activity) -> Result<Ending, String> {
+        if let Some(why) = refused(session, &activity.caller) {
             return Err(why);
         }
         let hidden = || format!("when process {} began is hidden from the caller", session.pid);
-        let way = way(session);
-        let sql = match way {
-            Way::Cancel => cancel(session),
-            Way::Terminate => terminate(session),
+        let way = way(session, frees);
+        let (sql, does) = match way {
+            Way::Cancel => (cancel(session), "cancels"),
+            Way::Terminate => (terminate(session), "ends"),
         };
         Ok(Ending {
             sql: sql.ok_or_else(hidden)?,
-            risk: risk(session, way),
-            verify_sql: verify_sql(session, way).ok_or_else(hidden)?,
+            does,
+            risk: risk(session, way, frees, activity),
+            verify_sql: verify_sql(session, way, frees).ok_or_else(hidden)?,
         })
     }
 }
 
 /// A transaction of earlier statements goes on to the next while a fix is pasted, and a cancelled statement after a SAVEPOINT leaves
-/// it its locks: it has to be ended. What waits in its statement is cancelled in any case, for that is what others wait for. Where
-/// the server waits for its client, only the end of the session is heeded.
-fn way(session: &Session) -> Way {
-    let client = session.wait.as_ref().is_some_and(|wait| wait.kind == "Client");
-    match session.state {
-        Some(State::Active | State::Fastpath) if !client && (session.waits_for_lock() || is_single(session)) => {
-            Way::Cancel
+/// it its locks: it has to be ended. What waits in its statement is cancelled, for that is what others wait for. Where the server
+/// waits for its client, only the end of the session is heeded.
+fn way(session: &Session, frees: Frees) -> Way {
+    if session.kind == "autovacuum worker" {
+        return Way::Cancel;
+    }
+    let to_client = session.wait.as_ref().is_some_and(|wait| wait.kind == "Client");
+    let is_enough = match frees {
+        Frees::Statement => session.waits_for_lock() || is_single(session, IN_PARTS_SECONDS),
+        Frees::Transaction => {
+            session.waits_for_lock() || is_single(session, AT_ONCE_SECONDS) && !has_savepoint(session)
         }
-        None if !session.is_client() => Way::Cancel,
-        _ if session.kind == "autovacuum worker" => Way::Cancel,
-        _ => Way::Terminate,
+        Frees::AdvisoryLocks => false,
+    };
+    match session.runs() && !to_client && is_enough {
+        true => Way::Cancel,
+        false => Way::Terminate,
     }
 }
 
-/// Its statement is the first of its transaction; drivers that prepare it send it in parts.
-fn is_single(session: &Session) -> bool {
+/// Drivers that prepare a statement send it in parts.
+const IN_PARTS_SECONDS: f64 = 1.0;
+/// Others wait: a BEGIN of its own, after which savepoints may have come, is taken for no part of it.
+const AT_ONCE_SECONDS: f64 = 0.001;
+
+/// Its statement is the first of its transaction.
+fn is_single(session: &Session, tolerance_seconds: f64) -> bool {
     let (transaction, statement) = (session.transaction_seconds.unwrap_or(0.0), session.query_seconds.unwrap_or(0.0));
-    transaction - statement < 1.0
+    transaction - statement < tolerance_seconds
+}
+
+/// Sent with the statement.
+fn has_savepoint(session: &Session) -> bool {
+    Tokens::of(session.query.as_deref().unwrap_or_default()).any(|token| token.word("savepoint"))
 }
 
 fn refused(session: &Session, caller: &Caller) -> Option<String> {
@@ -85,6 +117,12 @@ fn refused(session: &Session, caller: &Caller) -> Option<String> {
         }
         _ => return Some(format!("process {pid} is a {kind}, a part of the server or of replication")),
     }
+    if session.state == Some(State::Disabled) && session.transaction_id.is_none() {
+        return Some(format!(
+            "process {pid} has track_activities = off and no transaction id: nothing tells what it does now from what it does when the \
+             fix is pasted; select pg_catalog.pg_terminate_backend({pid}) ends it whatever that is"
+        ));
+    }
     if session.wait.as_ref().is_some_and(|wait| wait.event == "SyncRep") {
         return Some(format!(
             "process {pid} has committed and waits for a synchronous standby: ended now, the commit stands here, and the standby \
@@ -98,21 +136,22 @@ fn refused(session: &Session, caller: &Caller) -> Option<String> {
 }
 
 /// Cancels the statement that runs, and no later one of the same session.
-pub fn cancel(session: &Session) -> Option<String> {
+fn cancel(session: &Session) -> Option<String> {
     Some(format!("select pg_catalog.pg_cancel_backend(pid) {};", statement(session)?))
 }
 
 /// Ends the session while it is in this transaction, or as idle as it was: a pool may have given it to somebody else since.
-pub fn terminate(session: &Session) -> Option<String> {
+fn terminate(session: &Session) -> Option<String> {
     Some(format!("select pg_catalog.pg_terminate_backend(pid, 5000) {};", as_it_was(session)?))
 }
 
 /// True once it is done.
-fn verify_sql(session: &Session, way: Way) -> Option<String> {
+fn verify_sql(session: &Session, way: Way, frees: Frees) -> Option<String> {
     let remains = match way {
-        Way::Cancel if session.is_client() => format!("{} and state = 'active'", statement(session)?),
-        Way::Cancel => statement(session)?,
-        Way::Terminate => as_it_was(session)?,
+        Way::Cancel if !session.is_client() => statement(session)?,
+        Way::Cancel if frees == Frees::Statement => format!("{} and state = 'active'", statement(session)?),
+        // A transaction that failed as a whole shows no start any more; one that failed back to a SAVEPOINT does.
+        Way::Cancel | Way::Terminate => as_it_was(session)?,
     };
     Some(format!("select not exists (select {remains}) as ended;"))
 }
@@ -130,22 +169,24 @@ fn statement(session: &Session) -> Option<String> {
     })
 }
 
+/// With track_activities = off it shows no times, but its transaction id.
 fn as_it_was(session: &Session) -> Option<String> {
     let of_process = process(session)?;
-    Some(match (&session.transaction_start, &session.state_change) {
-        (Some(start), _) => format!("{of_process} and xact_start = '{start}'"),
-        (None, Some(change)) => format!("{of_process} and state_change = '{change}'"),
-        (None, None) => of_process,
+    Some(match (&session.transaction_start, &session.state_change, &session.transaction_id) {
+        (Some(start), ..) => format!("{of_process} and xact_start = '{start}'"),
+        (None, Some(change), _) => format!("{of_process} and state_change = '{change}'"),
+        (None, None, Some(id)) => format!("{of_process} and backend_xid = '{id}'"),
+        (None, None, None) => of_process,
     })
 }
 
 /// What is lost, and what else may happen.
-fn risk(session: &Session, way: Way) -> String {
+fn risk(session: &Session, way: Way, frees: Frees, activity: &Activity) -> String {
     if session.kind == "autovacuum worker" {
         return "The work on this table is lost and begins anew when autovacuum comes to it again; nothing else is."
             .to_string();
     }
-    let lost = rolls_back(session);
+    let lost = loss(session, activity.progress_of(session));
     match way {
         Way::Cancel => {
             let savepoints = terminate(session).map_or(String::new(), |sql| {
@@ -154,20 +195,18 @@ fn risk(session: &Session, way: Way) -> String {
             format!("{lost} The client gets SQLSTATE 57014.{savepoints}")
         }
         Way::Terminate => {
+            let advisory = match frees {
+                Frees::AdvisoryLocks if session.runs() => {
+                    " It is not cancelled instead, for an advisory lock of the session would stay, and pg_locks does not tell it from one \
+                     of the transaction."
+                }
+                _ => "",
+            };
             format!(
-                "{lost} The client loses its connection (SQLSTATE 57P01), and with it what the session has: temporary tables, prepared statements, session-level advisory locks."
+                "{lost} The client loses its connection (SQLSTATE 57P01), and with it what the session has: temporary tables, prepared \
+                 statements, session-level advisory locks.{advisory}"
             )
         }
-    }
-}
-
-/// What an end undoes, in a sentence.
-pub fn rolls_back(session: &Session) -> String {
-    let seconds = session.transaction_seconds.map(|seconds| format!(" of {}", duration(seconds)));
-    match (seconds, &session.transaction_id) {
-        (None, _) => "There is no transaction to roll back.".to_string(),
-        (Some(of), None) => format!("A transaction{of} is rolled back, which has written nothing (no transaction id)."),
-        (Some(of), Some(id)) => format!("Transaction {id}{of} is rolled back with all that it has written."),
     }
 }
 

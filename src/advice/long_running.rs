@@ -1,6 +1,6 @@
 //! What runs long: statements, transactions, maintenance, and transactions that nobody runs any more.
 
-use super::end_session::Ending;
+use super::end_session::{Ending, Frees};
 use super::holding_back::{Hold, Holder, holds, limiting};
 use crate::facts::activity::{Activity, Prepared, Progress, Session, State, Usual};
 
@@ -127,7 +127,7 @@ pub fn running(activity: &Activity, min_seconds: f64) -> Vec<Running<'_>> {
             workers: activity.workers_of(session),
             holds_back: of_session(session.pid),
             usual: activity.usual.of(session).filter(|_| session.runs()),
-            ending: Ending::of(session, &activity.caller).ok(),
+            ending: Ending::of(session, Frees::Statement, activity).ok(),
         })
     });
     let prepared = activity.prepared.iter().map(|prepared| Running {

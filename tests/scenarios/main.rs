@@ -10,6 +10,7 @@ mod bursts_faults;
 mod bursts_forms;
 mod cascade_impact;
 mod dump;
+mod endings;
 mod explain;
 mod explain_faults;
 mod faults;
@@ -104,6 +105,7 @@ fn main() {
     trials.extend(activity_history::trials());
     trials.extend(standby::trials(&server));
     trials.extend(long_running::trials(&server));
+    trials.extend(endings::trials(&server));
     trials.extend(slots::trials());
     trials.extend(pool_sizing::trials(&server));
     trials.extend(explain::trials(&server));

@@ -29,6 +29,15 @@ pub static RULE: Rule = Rule {
             fix_clears: true,
         },
         Case {
+            name: "holder active",
+            setup: "select dbre.configure_rule('advisory_lock_waits', options => '{\"min_seconds\": 0}'); create table sessions (step \
+                    int, session text, role text, statement text, waits bool default false); insert into sessions values (1, \
+                    'job', null, 'select pg_advisory_lock(42)', false), (2, 'job', null, 'select pg_sleep(500)', true), (3, 'other', \
+                    null, 'select pg_advisory_lock(42)', true)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
             name: "held for a transaction",
             setup: "select dbre.configure_rule('advisory_lock_waits', options => '{\"min_seconds\": 0}'); create table sessions (step \
                     int, session text, role text, statement text, waits bool default false); insert into sessions values (1, \

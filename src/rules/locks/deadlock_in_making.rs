@@ -3,7 +3,7 @@ use crate::advice::end_session::duration;
 use crate::advice::lock_tree;
 use crate::advice::logged::excerpt;
 use crate::facts::Facts;
-use crate::facts::activity::locks::{LockWait, Party};
+use crate::facts::activity::locks::{LockWait, Party, Who};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use serde_json::json;
@@ -34,6 +34,15 @@ pub static RULE: Rule = Rule {
                     'set deadlock_timeout = ''1h''; begin; update t set n = 1 where id = 1', false), (2, 'b', null, 'set \
                     deadlock_timeout = ''1h''; begin; update t set n = 1 where id = 2', false), (3, 'a', null, 'update t set n = 2 \
                     where id = 2', true), (4, 'b', null, 'update t set n = 2 where id = 1', true)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "circle of session locks",
+            setup: "create table sessions (step int, session text, role text, statement text, waits bool default false); insert into \
+                    sessions values (1, 'a', null, 'set deadlock_timeout = ''1h''; select pg_advisory_lock(1)', false), (2, 'b', null, \
+                    'set deadlock_timeout = ''1h''; select pg_advisory_lock(2)', false), (3, 'a', null, 'select pg_advisory_lock(2)', \
+                    true), (4, 'b', null, 'select pg_advisory_lock(1)', true)",
             finds: 1,
             fix_clears: true,
         },
@@ -95,7 +104,9 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
             circle.iter().map(|(party, wait)| part(blocking, &parties[*party], wait)).collect::<Vec<_>>().join(" "),
             outlook(blocking, &circle, overdue),
             match &ending {
-                Some((victim, _)) => format!(" fix_sql cancels {}, which has least to do again.", blocking.described(&parties[*victim])),
+                Some((victim, ending)) => {
+                    format!(" fix_sql {} {}, which has least to do again.", ending.does, blocking.described(&parties[*victim]))
+                }
                 None => blocking::why_no_fix(&blocking.ending(&parties[victims[0]])),
             },
         ),
@@ -105,6 +116,7 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
             "deadlock_timeout_seconds": blocking.activity.locks.deadlock_timeout_seconds,
             "blocked": held_up,
         },
+        verify_sql: Some(verify_sql(parties, &circle, ending.as_ref().map(|(victim, _)| *victim))),
         fix_sql: ending.as_ref().map(|(_, ending)| ending.sql.clone()),
         app_fix: Some(
             "Lock in one order wherever several rows or tables are changed: sort by key before the UPDATEs (SQLAlchemy flushes rows of \
@@ -113,12 +125,23 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
                 .to_string(),
         ),
         risk: ending.map_or_else(|| Finding::that_changes_nothing().risk, |(_, ending)| ending.risk),
-        verify_sql: Some(format!(
-            "select not exists (select from dbre.lock_tree where in_cycle and pid = {}) as cured;",
-            circle[0].1.pid
-        )),
         ..Finding::that_changes_nothing()
     })
+}
+
+/// True once none of them waits in a circle, and none for the one that the fix ends: what it holds may outlive its statement.
+fn verify_sql(parties: &[Party], circle: &[(usize, &LockWait)], victim: Option<usize>) -> String {
+    let pid = |party: usize| match parties[party].who {
+        Who::Process(pid) => pid,
+        // It waits for nothing, and so is in no circle.
+        Who::Prepared(_) => 0,
+    };
+    let members: Vec<String> = circle.iter().map(|(party, _)| pid(*party).to_string()).collect();
+    let still = victim.map_or(String::new(), |victim| format!(" or {} = any (blocked_by)", pid(victim)));
+    format!(
+        "select not exists (select from dbre.lock_tree where pid in ({}) and (in_cycle{still})) as cured;",
+        members.join(", ")
+    )
 }
 
 /// The members one after another, each waiting for the next, the last for the first.

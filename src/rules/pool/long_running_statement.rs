@@ -1,4 +1,4 @@
-use crate::advice::end_session::{Ending, duration};
+use crate::advice::end_session::{Ending, Frees, duration};
 use crate::advice::long_running::{Kind, statements};
 use crate::advice::measured_query::{excerpt, ms};
 use crate::advice::wait_events::meaning_or_kind;
@@ -84,7 +84,7 @@ fn judge(activity: &Activity, kind: Kind, sessions: &[&Session], options: &Optio
     let usual = activity.usual.of(longest);
     let query = longest.query.as_deref().unwrap_or("<hidden from the caller>");
     let endings: Vec<Result<Ending, String>> =
-        sessions.iter().map(|session| Ending::of(session, &activity.caller)).collect();
+        sessions.iter().map(|session| Ending::of(session, Frees::Statement, activity)).collect();
     let refused: Vec<&str> = endings.iter().filter_map(|ending| ending.as_ref().err()).map(String::as_str).collect();
     let ended: Vec<&Ending> = endings.iter().flatten().collect();
     let joined = |part: fn(&Ending) -> &str| {

@@ -1,4 +1,4 @@
-use crate::advice::end_session::{Ending, duration};
+use crate::advice::end_session::{Ending, Frees, duration};
 use crate::advice::pgbouncer::{Held, Root, app_fix, cause};
 use crate::facts::Facts;
 use crate::facts::pgbouncer::{Pgbouncer, Pool, Waiting};
@@ -90,7 +90,7 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
         Root::Paused | Root::AllPaused | Root::NotOpened => Vec::new(),
         _ => {
             let left = held.left_open.iter().filter(|session| old(session.state_seconds));
-            left.map(|session| Ending::of(session, &activity.caller)).collect()
+            left.map(|session| Ending::of(session, Frees::Transaction, activity)).collect()
         }
     };
     let refused: Vec<&str> = endings.iter().filter_map(|ending| ending.as_ref().err()).map(String::as_str).collect();

@@ -1,0 +1,154 @@
+//! How what others wait for comes free: what a fix ends, what it says is lost with it, and what it lets alone.
+
+use crate::pool_pressure::busy;
+use crate::server::{Database, Server, execute, query, shown, text, trial, value, wait_until};
+use libtest_mimic::Trial;
+use postgres::Client;
+use serde_json::Value;
+use std::sync::Arc;
+
+pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
+    vec![
+        trial(server, "endings::a_savepoint_keeps_locks", savepoint),
+        trial(server, "endings::track_activities_off", no_activities),
+        trial(server, "endings::an_index_built_concurrently", concurrent_build),
+        trial(server, "endings::a_dump", dump),
+    ]
+}
+
+fn connect(database: &Database, application: &str) -> (Client, i32) {
+    let mut client = database.connect();
+    execute(&mut client, &format!("set application_name = '{application}'"));
+    let pid = value(&mut client, "select pg_backend_pid()");
+    (client, pid)
+}
+
+/// Lets it run, until it sleeps or waits.
+fn start(database: &Database, application: &str, sql: &str) -> i32 {
+    let (client, pid) = connect(database, application);
+    busy(client, sql);
+    let waits = format!("select wait_event_type in ('Timeout', 'Lock') from pg_stat_activity where pid = {pid}");
+    let mut other = database.connect();
+    wait_until(application, || value::<Option<bool>>(&mut other, &waits) == Some(true));
+    pid
+}
+
+/// Of the one that blocks, after the others have waited for a moment.
+#[track_caller]
+fn finding(client: &mut Client, rule: &str) -> Value {
+    let sql = format!("select to_jsonb(f) from dbre.pool_pressure(current_database()) f where rule = '{rule}'");
+    let found: Vec<Value> = query(client, &sql).iter().map(|row| row.get(0)).collect();
+    assert_eq!(found.len(), 1, "{rule}: {}", shown(&found));
+    found.into_iter().next().expect("the only one")
+}
+
+fn of_blocked(database: &Database) -> Client {
+    let mut client = database.connect();
+    execute(&mut client, "create table t (id int primary key, n int); insert into t values (1, 0), (2, 0)");
+    execute(&mut client, "select dbre.configure_rule('sessions_blocked', options => '{\"min_seconds\": 0}')");
+    client
+}
+
+fn ended(client: &mut Client, pid: i32, finding: &Value) {
+    execute(client, text(finding, "fix_sql"));
+    let verify = text(finding, "verify_sql");
+    wait_until("nobody waits for it", || value::<bool>(client, verify.trim_end_matches(';')));
+    let waits = format!("select count(*) from pg_locks where not granted and {pid} = any (pg_blocking_pids(pid))");
+    assert_eq!(value::<i64>(client, &waits), 0, "{finding:#}");
+}
+
+fn savepoint(database: &Database) {
+    let mut client = of_blocked(database);
+    // All in one message: the transaction is as old as the statement.
+    let holder =
+        start(database, "holder", "begin; lock t in share mode; savepoint s; select pg_sleep(400); release s; commit");
+    start(database, "waiter", "update t set n = 1 where id = 1");
+    let found = finding(&mut client, "sessions_blocked");
+    ended(&mut client, holder, &found);
+    // A statement of its own is cancelled, and its session goes on.
+    let single = start(database, "single", "update t set n = 1 where id = 2 and pg_sleep(400) is not null");
+    start(database, "waiter", "alter table t add m int");
+    let found = finding(&mut client, "sessions_blocked");
+    assert!(text(&found, "fix_sql").contains("pg_cancel_backend"), "{found:#}");
+    ended(&mut client, single, &found);
+}
+
+fn no_activities(database: &Database) {
+    let mut client = of_blocked(database);
+    let (mut silent, pid) = connect(database, "silent");
+    execute(&mut silent, "set track_activities = off; begin; update t set n = 1 where id = 1");
+    start(database, "waiter", "update t set n = 2 where id = 1");
+    let found = finding(&mut client, "sessions_blocked");
+    let id: String = value(&mut client, &format!("select backend_xid::text from pg_stat_activity where pid = {pid}"));
+    assert!(text(&found, "risk").contains(&format!("Transaction {id} is rolled back")), "{found:#}");
+    // In another transaction it is let alone.
+    execute(&mut silent, "commit; begin; update t set n = 3 where id = 2");
+    execute(&mut client, text(&found, "fix_sql"));
+    execute(&mut silent, "commit; begin; update t set n = 3 where id = 2");
+    start(database, "waiter", "update t set n = 4 where id = 2");
+    let found = finding(&mut client, "sessions_blocked");
+    ended(&mut client, pid, &found);
+    assert!(silent.batch_execute("select").is_err(), "it has been ended");
+    // Nothing tells one transaction from the next.
+    let (mut silent, _) = connect(database, "silent");
+    execute(&mut silent, "set track_activities = off; begin; lock t in share mode");
+    start(database, "waiter", "update t set n = 2 where id = 1");
+    let found = finding(&mut client, "sessions_blocked");
+    assert!(found["fix_sql"].is_null() && text(&found, "cause").contains("track_activities = off"), "{found:#}");
+}
+
+fn many_transactions(client: &mut Client) {
+    execute(client, "select dbre.configure_rule('xmin_held_back', options => '{\"min_transactions\": 3}')");
+    (0..5).for_each(|_| execute(client, "select pg_current_xact_id()"));
+}
+
+fn concurrent_build(database: &Database) {
+    let mut client = of_blocked(database);
+    let slow = "create function slow(int) returns int immutable language plpgsql as $$ begin perform pg_sleep(200); return $1; end $$";
+    execute(&mut client, slow);
+    let build = start(database, "builder", "create index concurrently \"Slow one\" on t (slow(id))");
+    start(database, "waiter", "alter table t add m int");
+    many_transactions(&mut client);
+    // It is let end by the rule for which it is merely old.
+    let found = finding(&mut client, "xmin_held_back");
+    assert!(text(&found, "object").contains(&build.to_string()) && found["fix_sql"].is_null(), "{found:#}");
+    assert!(
+        text(&found, "cause").contains("it is at CREATE INDEX CONCURRENTLY of public.t: building index"),
+        "{found:#}"
+    );
+    // Where others wait for it, it is said what stays.
+    let found = finding(&mut client, "sessions_blocked");
+    let stays = "It leaves public.\"Slow one\" behind, an invalid index that writes maintain: drop index concurrently public.\"Slow one\";";
+    assert!(text(&found, "risk").contains(stays), "{found:#}");
+    ended(&mut client, build, &found);
+    let invalid = "select count(*) from pg_index where not indisvalid and indexrelid = 'public.\"Slow one\"'::regclass";
+    assert_eq!(value::<i64>(&mut client, invalid), 1);
+    execute(&mut client, "drop index concurrently public.\"Slow one\"");
+}
+
+fn dump(database: &Database) {
+    let mut client = of_blocked(database);
+    execute(&mut client, "create table big as select g, repeat('x', 1000) as filler from generate_series(1, 20000) g");
+    let (mut dump, pid) = connect(database, "pg_dump");
+    execute(&mut dump, "begin isolation level repeatable read");
+    // Nobody reads what it sends.
+    let reader = dump.copy_out("copy big to stdout").unwrap();
+    let writes = format!("select count(*) from pg_stat_activity where pid = {pid} and wait_event = 'ClientWrite'");
+    wait_until("it waits for its client", || value::<i64>(&mut client, &writes) == 1);
+    many_transactions(&mut client);
+    let found = finding(&mut client, "xmin_held_back");
+    assert!(
+        found["fix_sql"].is_null() && text(&found, "cause").contains("it is at COPY TO of public.big"),
+        "{found:#}"
+    );
+    assert!(text(&found, "app_fix").contains("The dump fails, and has to be taken again."), "{found:#}");
+    let waiter = database.connect();
+    busy(waiter, "alter table big add n int");
+    wait_until("it waits for the dump", || {
+        value::<i64>(&mut client, &format!("select count(*) from pg_locks where {pid} = any (pg_blocking_pids(pid))"))
+            > 0
+    });
+    let found = finding(&mut client, "sessions_blocked");
+    assert!(text(&found, "risk").contains("The dump fails, and has to be taken again."), "{found:#}");
+    drop(reader);
+}
