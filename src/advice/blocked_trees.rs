@@ -92,7 +92,7 @@ pub fn is_vacuum(blocking: &Blocking, party: &Party) -> bool {
     let Some(session) = blocking.session(party) else { return false };
     let query = blocking::query(session).unwrap_or_default();
     match session.kind.as_str() {
-        "autovacuum worker" => query.ends_with("(to prevent wraparound)"),
+        "autovacuum worker" => session.prevents_wraparound(),
         _ => {
             let first = query.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty());
             let vacuums = first.is_some_and(|word| word.eq_ignore_ascii_case("vacuum"));

@@ -258,9 +258,13 @@ fn wraparound() {
     execute(&mut client, "call consume()");
     let runs = "select count(*) from pg_stat_activity where query like 'autovacuum: VACUUM%public.old (to prevent wraparound)'";
     wait_until("autovacuum has come to it", || value::<i64>(&mut client, runs) == 1);
+    // Somebody looks for them.
+    let mut watch = database.connect();
+    query(&mut watch, "select count(*) from pg_stat_activity where query like '%(to prevent wraparound)'");
     let found = findings(&mut client, "transaction_ids_run_out");
     assert_eq!(found.len(), 1, "{}", shown(&found));
     let workers = found[0]["evidence"]["autovacuum_to_prevent_wraparound"].as_array().unwrap().clone();
+    assert!(workers.iter().all(|worker| text(worker, "query").starts_with("autovacuum: ")), "{:#}", found[0]);
     let old = workers.iter().find(|worker| text(worker, "query").contains("public.old"));
     let old = old.unwrap_or_else(|| panic!("{:#}", found[0]));
     assert!(old["table_age_transactions"].as_i64() > Some(100_000), "{:#}", found[0]);

@@ -136,6 +136,12 @@ impl Session {
         self.wait.as_ref().is_some_and(|wait| wait.kind == "Lock")
     }
 
+    /// An autovacuum that does not yield to whom it blocks.
+    pub fn prevents_wraparound(&self) -> bool {
+        self.kind == "autovacuum worker"
+            && self.query.as_deref().is_some_and(|query| query.ends_with("(to prevent wraparound)"))
+    }
+
     /// It executes something now.
     pub fn runs(&self) -> bool {
         matches!(self.state, Some(State::Active | State::Fastpath))

@@ -58,10 +58,7 @@ fn judge(activity: &Activity, ids: &TransactionIds, options: &Options) -> Findin
     let age = ids.oldest_age as f64;
     let database = activity.slots.database(ids.oldest_database_oid).map(|database| database.name.as_str());
     let held: Vec<Hold> = holds(activity);
-    let frees = activity
-        .sessions
-        .iter()
-        .filter(|session| session.query.as_deref().is_some_and(|query| query.contains("(to prevent wraparound)")));
+    let frees = activity.sessions.iter().filter(|session| session.prevents_wraparound());
     let frees: Vec<_> = frees
         .map(|session| {
             let progress = activity.progress_of(session);
