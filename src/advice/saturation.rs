@@ -1,12 +1,15 @@
 //! A limit of connections that is nearly or all taken: who takes them, and which sessions can be done without.
 
+use super::end_session::duration;
 use super::end_sessions::{Endings, of_unchanged};
 use super::pools::{self, Pool, largest};
+use super::session_features::SessionFeature;
 use crate::facts::Facts;
 use crate::facts::activity::{Activity, Session, State};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{OptionSpec, Options};
 use crate::units::Count;
+use std::collections::HashSet;
 
 /// Pools that a cause and evidence name.
 const NAMED: usize = 3;
@@ -49,15 +52,17 @@ pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> 
     }
     let pools = pools::of(limit.sessions.iter().copied());
     let surplus = surplus(&limit, options);
-    let endings = endings(activity, &pools, surplus, options);
+    let idle = Idle::of(activity, &pools, options);
+    let endings = idle.endings(activity, surplus);
     let left = limit.taken - endings.count;
-    let enough = endings.count >= surplus;
     let mut evidence = object! {
         "taken": limit.taken,
         "limit": limit.limit,
         "share": (share * 1000.0).round() / 1000.0,
         "to_end_sessions": surplus,
         "fix_ends_sessions": endings.count,
+        "idle_sessions_spared": idle.spared,
+        "idle_sessions_in_other_databases": idle.elsewhere,
         "pool_count": pools.len(),
         "pools": pools.iter().take(SHOWN).map(Pool::figures).collect::<Vec<_>>(),
     };
@@ -68,14 +73,15 @@ pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> 
         object: limit.object,
         weight: limit.taken,
         summary: format!("{} of {} {} are taken ({:.0} %)", limit.taken, limit.limit, limit.what, share * 100.0),
-        cause: cause(&whole, &pools, &endings, enough),
+        cause: cause(&whole, &pools, &idle, &endings, surplus),
         evidence,
         impact: object! { "connections": change((limit.taken, "measured"), (left, "estimated")) },
         risk: match endings.sql {
             None => "None: nothing is changed.".to_string(),
             Some(_) => "Ended sessions are idle and outside of a transaction: nothing is rolled back. They lose what a session has: \
-                        temporary tables, prepared statements, LISTEN, session-level advisory locks. Their pools connect again when \
-                        they need to; one that does not test its connections (SQLAlchemy: pool_pre_ping) hands out a dead one first."
+                        prepared statements, settings, and what of LISTEN, temporary tables and cursors WITH HOLD their last \
+                        statement does not show. Their pools connect again when they need to; one that does not test its connections \
+                        (SQLAlchemy: pool_pre_ping) hands out a dead one first."
                 .to_string(),
         },
         fix_sql: endings.sql,
@@ -102,27 +108,88 @@ fn surplus(limit: &Limit, options: &Options) -> u64 {
     limit.taken.saturating_sub(wanted as u64)
 }
 
-/// Idle sessions, first of the pool that has most of them, longest idle first.
-fn endings(activity: &Activity, pools: &[Pool], surplus: u64, options: &Options) -> Endings {
-    let min_seconds = options.number("min_idle_seconds");
-    let mut idle: Vec<Vec<&Session>> = pools
-        .iter()
-        .map(|pool| {
-            let long = |session: &&Session| session.state_seconds.is_some_and(|seconds| seconds >= min_seconds);
-            let of_interest = |session: &&Session| session.is_client() && activity.concerns(session);
-            let mut idle: Vec<_> = pool.in_state(&[State::Idle]).filter(long).filter(of_interest).collect();
-            idle.sort_by(|a, b| b.state_seconds.unwrap_or_default().total_cmp(&a.state_seconds.unwrap_or_default()));
-            idle
-        })
-        .collect();
-    idle.sort_by_key(|sessions| std::cmp::Reverse(sessions.len()));
-    let mut idle: Vec<&Session> = idle.into_iter().flatten().collect();
-    idle.sort_by_key(|session| !activity.caller.may_signal(session));
-    idle.truncate(surplus as usize);
-    of_unchanged(&idle, &activity.caller)
+/// Those that have been idle for long, outside of a transaction.
+struct Idle<'a> {
+    /// First of the pool that has most of them, longest idle first.
+    may_go: Vec<&'a Session>,
+    /// They show that something would be lost with them.
+    spared: u64,
+    /// In databases that the caller has not asked about.
+    elsewhere: u64,
+    min_seconds: f64,
 }
 
-fn cause(whole: &Pool, pools: &[Pool], endings: &Endings, enough: bool) -> String {
+impl<'a> Idle<'a> {
+    fn of(activity: &'a Activity, pools: &[Pool<'a>], options: &Options) -> Idle<'a> {
+        let min_seconds = options.number("min_idle_seconds");
+        let holders = activity.locks.usage.processes.iter().filter(|process| process.advisory > 0);
+        let lock_holders: HashSet<i32> = holders.map(|process| process.pid).collect();
+        let (mut spared, mut elsewhere) = (0, 0);
+        let mut of_pools: Vec<Vec<&Session>> = Vec::new();
+        for pool in pools {
+            let long = |session: &&Session| session.state_seconds.is_some_and(|seconds| seconds >= min_seconds);
+            let idle: Vec<&Session> = pool.in_state(&[State::Idle]).filter(long).filter(|s| s.is_client()).collect();
+            let (here, others): (Vec<&Session>, Vec<&Session>) =
+                idle.into_iter().partition(|session| activity.concerns(session));
+            let (kept, mut may_go): (Vec<&Session>, Vec<&Session>) =
+                here.into_iter().partition(|session| lock_holders.contains(&session.pid) || shows_use(session));
+            may_go.sort_by(|a, b| b.state_seconds.unwrap_or_default().total_cmp(&a.state_seconds.unwrap_or_default()));
+            elsewhere += others.len() as u64;
+            spared += kept.len() as u64;
+            of_pools.push(may_go);
+        }
+        of_pools.sort_by_key(|sessions| std::cmp::Reverse(sessions.len()));
+        Idle { may_go: of_pools.concat(), spared, elsewhere, min_seconds }
+    }
+
+    fn endings(&self, activity: &Activity, surplus: u64) -> Endings {
+        let mut sessions = self.may_go.clone();
+        sessions.sort_by_key(|session| !activity.caller.may_signal(session));
+        sessions.truncate(surplus as usize);
+        of_unchanged(&sessions, &activity.caller)
+    }
+
+    /// Why the fix does not end more.
+    fn limits(&self, endings: &Endings, surplus: u64) -> Vec<String> {
+        let mut limits = Vec::new();
+        match endings.count {
+            0 if self.may_go.len() as u64 + self.spared + self.elsewhere == 0 => limits.push(format!(
+                "None of them has been idle for {}: nothing can be ended without loss.",
+                duration(self.min_seconds)
+            )),
+            0 => {}
+            count if count < surplus => limits.push(format!(
+                "The fix ends all {} that have been idle for long and may be ended, which is not enough.",
+                Count(count).of("session")
+            )),
+            _ => {}
+        }
+        let sessions = |count: u64| Count(count).of("idle session") + if count == 1 { " is" } else { " are" };
+        if self.spared > 0 {
+            limits.push(format!(
+                "{} spared: an advisory lock is held, or LISTEN, a temporary table or a cursor WITH HOLD was the last statement.",
+                sessions(self.spared)
+            ));
+        }
+        if self.elsewhere > 0 && endings.count < surplus {
+            limits.push(format!(
+                "{} in other databases: dbre.pool_pressure() without target_database offers to end those too.",
+                sessions(self.elsewhere)
+            ));
+        }
+        limits.extend(endings.refused.as_ref().map(|refused| format!("{refused}.")));
+        limits
+    }
+}
+
+/// Its last statement shows that the session itself is used; who holds an advisory lock is known.
+fn shows_use(session: &Session) -> bool {
+    use SessionFeature::{HeldCursor, Listen, TemporaryTable};
+    let features = SessionFeature::of(session.query.as_deref().unwrap_or_default());
+    features.iter().any(|feature| matches!(feature, Listen | TemporaryTable | HeldCursor))
+}
+
+fn cause(whole: &Pool, pools: &[Pool], idle: &Idle, endings: &Endings, surplus: u64) -> String {
     let all = whole.connections().max(1) as f64;
     let most = |count: u64| count as f64 > all / 2.0;
     let waiting = whole.waiting().count() as u64;
@@ -140,16 +207,6 @@ fn cause(whole: &Pool, pools: &[Pool], endings: &Endings, enough: bool) -> Strin
     };
     let mut parts =
         vec![format!("{}.", whole.summary()), why.to_string(), format!("Taken by {}.", largest(pools, NAMED))];
-    match (&endings.sql, enough) {
-        (None, _) => parts.push(
-            "None of them is idle for long that the caller may end: nothing can be ended without loss.".to_string(),
-        ),
-        (Some(_), false) => parts.push(format!(
-            "The fix ends all {} that have been idle for long, which is not enough.",
-            Count(endings.count).of("session")
-        )),
-        (Some(_), true) => {}
-    }
-    parts.extend(endings.refused.as_ref().map(|refused| format!("{refused}.")));
+    parts.extend(idle.limits(endings, surplus));
     parts.join(" ")
 }

@@ -27,6 +27,18 @@ pub static RULE: Rule = Rule {
             fix_clears: true,
         },
         Case {
+            name: "some listen, lock or have a temporary table",
+            setup: "select dbre.configure_rule('role_connection_limit_saturated', options => '{\"min_idle_seconds\": 0}'); \
+                    do $$ begin execute format('create role %I login connection limit 10', current_database() || '_web'); \
+                        execute format('grant temporary on database %I to %I', current_database(), current_database() || '_web'); end $$; \
+                    create table sessions as select 1 as step, session, current_database() || '_web' as role, statement, false as waits \
+                        from (values ('listener', 'listen jobs'), ('leader', 'select pg_advisory_lock(42)'), \
+                            ('report', 'create temp table t (id int)')) kept (session, statement) \
+                    union all select 2, 'web ' || g, current_database() || '_web', 'select 1', false from generate_series(1, 7) g",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
             name: "a role without limit",
             setup: "do $$ begin execute format('create role %I login', current_database() || '_web'); end $$; \
                     create table sessions as select 1 as step, 'web ' || g as session, current_database() || '_web' as role, \

@@ -1,7 +1,7 @@
 //! How full the shared lock table is, and how many locks each process has beside its fast path.
 
-use super::Kind;
 use super::read::Entry;
+use super::{Kind, Modes};
 use crate::db;
 use pgrx::pg_sys;
 use std::collections::{BTreeMap, HashSet};
@@ -25,6 +25,8 @@ pub struct ProcessLocks {
     pub shared: u64,
     /// Of those, on relations and in modes that the fast path would take.
     pub weak_relations_shared: u64,
+    /// Advisory locks that it holds.
+    pub advisory: u64,
     /// Relations locked through the fast path, of which each process has room for so many.
     pub fast_path: u64,
 }
@@ -44,6 +46,7 @@ impl Usage {
                 continue;
             }
             tags.insert(entry.tag);
+            process.advisory += u64::from(entry.tag.kind() == Kind::Advisory && entry.holds != Modes::default());
             process.shared += 1;
             process.weak_relations_shared +=
                 u64::from(relation && entry.holds.strongest().is_some_and(|mode| mode.is_weak()));
