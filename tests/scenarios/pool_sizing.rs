@@ -1,7 +1,7 @@
 //! `dbre.pool_sizing()`: what it prints runs as it is, and its numbers are those of the server.
 
 use crate::bouncer::Bouncer;
-use crate::server::{Database, ROOT, Server, execute, query, refused, run, trial, value};
+use crate::server::{Database, ROOT, Server, execute, query, refused, run, trial, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use serde_json::Value;
@@ -14,8 +14,10 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
     vec![
         trial(server, "pool_sizing::the_engines_hold_what_they_say", engines),
         trial(server, "pool_sizing::pgbouncer_takes_the_fragment", pgbouncer),
+        trial(server, "pool_sizing::pgbouncer_takes_every_name", names_of_databases),
         trial(server, "pool_sizing::the_deadlock_floor_is_exact", deadlock_floor),
         trial(server, "pool_sizing::timeouts_are_set_and_rolled_back", timeouts),
+        trial(server, "pool_sizing::timeouts_that_are_left", timeouts_left),
         trial(server, "pool_sizing::limits_and_other_sessions_come_off", limits),
         trial(server, "pool_sizing::concurrency_is_measured", measured),
         trial(server, "pool_sizing::sessions_that_are_needed", session_features),
@@ -153,16 +155,7 @@ fn pgbouncer(database: &Database) {
         let arguments = format!("8, 1.5, 1, instances => 2, target_role => '{role}', pool_mode => '{mode}'");
         let rows = rows(&mut client, &arguments);
         let text = row(&rows, "pgbouncer_ini")["config"].as_str().unwrap();
-        let fragment = text.replace("host=127.0.0.1", &format!("host={}", database.server.folder.display()));
-        assert_ne!(text, fragment);
-        // A second section of the same name would put the settings of the first one back to their defaults.
-        let (databases, settings) = fragment.split_once("[pgbouncer]").unwrap();
-        let users = database.server.folder.join(format!("{role}.users"));
-        std::fs::write(&users, format!("\"{role}\" \"\"\n\"postgres\" \"\"\n")).unwrap();
-        let settings = format!("{settings}auth_type = trust\nauth_file = {}\n{databases}", users.display());
-        let bouncer = Bouncer::start(database, &settings);
-        let log = std::fs::read_to_string(bouncer.folder.join("log")).unwrap();
-        assert!(!log.contains("ERROR") && !log.contains("WARNING") && !log.contains("unknown"), "{log}");
+        let bouncer = bouncer(database, &role, text);
         let in_force = shown(&mut bouncer.console(), "SHOW CONFIG");
         for name in ["default_pool_size", "min_pool_size", "reserve_pool_size", "max_db_connections", "max_client_conn"]
         {
@@ -176,6 +169,49 @@ fn pgbouncer(database: &Database) {
             let expected = format!("{size} {overflow} {} {}-api", size + overflow, database.name);
             assert_eq!(printed, expected, "{mode} {name}");
         }
+    }
+}
+
+/// With the printed lines, of which it takes all.
+fn bouncer(database: &Database, role: &str, printed: &str) -> Bouncer {
+    let fragment = printed.replace("host=127.0.0.1", &format!("host={}", database.server.folder.display()));
+    assert_ne!(printed, fragment);
+    // A second section of the same name would put the settings of the first one back to their defaults.
+    let (databases, settings) = fragment.split_once("[pgbouncer]").unwrap();
+    let users = database.server.folder.join(format!("{}.users", database.name));
+    std::fs::write(&users, format!("\"{role}\" \"\"\n\"postgres\" \"\"\n")).unwrap();
+    let settings = format!("{settings}auth_type = trust\nauth_file = {}\n{databases}", users.display());
+    let bouncer = Bouncer::start(database, &settings);
+    let log = std::fs::read_to_string(bouncer.folder.join("log")).unwrap();
+    assert!(!log.contains("ERROR") && !log.contains("WARNING") && !log.contains("unknown"), "{log}");
+    bouncer
+}
+
+/// PgBouncer's file has no quotes for names of databases.
+fn names_of_databases(database: &Database) {
+    let server = &database.server;
+    let rename = |from: &str, to: &str| {
+        let rename = format!("alter database {} rename to {}", quoted(from), quoted(to));
+        let mut client = server.connect("postgres", "postgres");
+        wait_until("nobody is connected to the database", || client.batch_execute(&rename).is_ok());
+    };
+    for name in ["my-app.1", "Weird", "We\"ird 'x; d%b\\ ", "Zoë # = *", "商店", "two\nlines", "-", "pgbouncer"] {
+        // Other trials have databases, too.
+        let name = if name == "pgbouncer" { name.to_string() } else { format!("{}{name}", database.name) };
+        rename(&database.name, &name);
+        let ini =
+            row(&rows(&mut server.connect(&name, "postgres"), "4, 1, 0, pgbouncer => true"), "pgbouncer_ini")["config"]
+                .as_str()
+                .unwrap()
+                .to_string();
+        let line = ini.lines().find(|line| line.contains(" = host=")).unwrap();
+        let key = line.split_once(" = ").unwrap().0;
+        let bouncer = bouncer(database, "postgres", &ini);
+        let reached = bouncer.config(if key == "*" { &name } else { key }, "postgres").connect(NoTls);
+        let mut reached = reached.unwrap_or_else(|error| panic!("{name}: {error}\n{ini}"));
+        assert_eq!(value::<String>(&mut reached, "select current_database()::text"), name);
+        drop((reached, bouncer));
+        rename(&name, &database.name);
     }
 }
 
@@ -228,6 +264,10 @@ fn timeouts(database: &Database) {
     let role = role(database, "");
     let whose = format!("alter role {} in database {}", quoted(&role), database.name);
     let mut client = database.connect();
+    // With what is measured, a longer one is replaced.
+    execute(&mut client, "create extension pg_stat_statements");
+    let mut session = connect(database, &role);
+    (0..25).for_each(|_| execute(&mut session, "select 1"));
     execute(
         &mut client,
         &format!("{whose} set statement_timeout = '10min'; {whose} set idle_in_transaction_session_timeout = '20s'"),
@@ -258,6 +298,60 @@ fn timeouts(database: &Database) {
     // A superuser's sessions maintain the database.
     let of_superuser = rows(&mut client, "4, 2, 2, target_role => 'postgres'");
     assert!(of_superuser.iter().all(|row| row["fix_sql"].is_null()) && has(&of_superuser, "role_is_superuser"));
+}
+
+/// What is in force for the role, and what comes of it: seconds of the four limits, and of which there is something to set.
+fn timeouts_left(database: &Database) {
+    let role = role(database, "");
+    let mut client = database.connect();
+    let arguments = format!("4, 1, 0, target_role => '{}'", role.replace('\'', "''"));
+    let names = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"];
+    for (set, seconds, sets, command_timeout) in [
+        ("", [30.0, 5.0, 60.0, 300.0], "slit", Some(35)),
+        ("statement_timeout = '3s', transaction_timeout = '20s'", [3.0, 1.5, 10.0, 20.0], "li", Some(8)),
+        ("statement_timeout = '5min', lock_timeout = 0", [300.0, 0.0, 60.0, 1200.0], "it", Some(305)),
+        ("statement_timeout = 0", [0.0, 5.0, 60.0, 0.0], "li", None),
+        ("idle_in_transaction_session_timeout = 0", [30.0, 5.0, 0.0, 0.0], "sl", Some(35)),
+        ("idle_in_transaction_session_timeout = '20min'", [30.0, 5.0, 1200.0, 2400.0], "slt", Some(35)),
+        ("transaction_timeout = '20s'", [18.0, 5.0, 10.0, 20.0], "sli", Some(23)),
+        ("transaction_timeout = '1h'", [30.0, 5.0, 60.0, 3600.0], "sli", Some(35)),
+        ("statement_timeout = '1s'", [1.0, 0.0, 60.0, 300.0], "it", Some(6)),
+    ] {
+        execute(&mut client, &format!("alter role {} reset all", quoted(&role)));
+        for setting in set.split(", ").filter(|setting| !setting.is_empty()) {
+            execute(&mut client, &format!("alter role {} set {setting}", quoted(&role)));
+        }
+        let advised = rows(&mut client, &arguments);
+        assert_eq!(names.map(|name| number(&advised, name)), seconds, "{set}");
+        for (name, letter) in names.iter().zip("slit".chars()) {
+            assert_eq!(row(&advised, name)["fix_sql"].is_string(), sets.contains(letter), "{set}: {name}");
+        }
+        let engine = row(&advised, "api_async_engine")["config"].as_str().unwrap();
+        let line = command_timeout.map(|seconds| format!("\"command_timeout\": {seconds},"));
+        assert_eq!(engine.lines().map(str::trim).find(|line| line.contains("command_timeout")), line.as_deref());
+        for fix in advised.iter().filter_map(|row| row["fix_sql"].as_str()) {
+            database.psql(fix);
+        }
+        let again = rows(&mut client, &arguments);
+        assert_eq!(names.map(|name| number(&again, name)), seconds, "{set}: once it is followed");
+        assert!(again.iter().all(|row| row["fix_sql"].is_null()), "{set}: {again:#?}");
+        execute(&mut client, &format!("alter role {} in database {} reset all", quoted(&role), database.name));
+    }
+    execute(&mut client, &format!("alter role {} set idle_session_timeout = '60s'", quoted(&role)));
+    for (more, recycle, min_pool_size) in [
+        ("pgbouncer => false", 30.0, None),
+        ("pool_mode => 'session'", 30.0, Some(0.0)),
+        ("pool_mode => 'transaction'", 1800.0, Some(0.0)),
+    ] {
+        let rows = rows(&mut client, &format!("{arguments}, {more}"));
+        assert_eq!(number(&rows, "pool_recycle"), recycle, "{more}");
+        assert!(has(&rows, "idle_session_timeout_set"));
+        if let Some(least) = min_pool_size {
+            assert_eq!(number(&rows, "min_pool_size"), least, "{more}");
+            let ini = row(&rows, "pgbouncer_ini")["config"].as_str().unwrap();
+            assert!(ini.contains("\nserver_idle_timeout = 30\n") && ini.contains("\nmin_pool_size = 0\n"), "{ini}");
+        }
+    }
 }
 
 fn limits(database: &Database) {

@@ -70,7 +70,7 @@ impl Rows {
                 self.note("may_need_its_session", text);
             }
         }
-        self.about_the_role(input, timeouts);
+        self.about_the_role(input, plan, timeouts);
         let left_out = input.concurrency.left_out.iter().chain(&input.activity.left_out);
         for why in left_out {
             self.note("not_read", format!("Could not be read: {why}"));
@@ -213,10 +213,10 @@ impl Rows {
         }
     }
 
-    fn about_the_role(&mut self, input: &Input, timeouts: &Timeouts) {
+    fn about_the_role(&mut self, input: &Input, plan: &Plan, timeouts: &Timeouts) {
         let role = &input.role;
         let (longer, ids) = &timeouts.longer;
-        if *longer > 0 {
+        if let Some(seconds) = timeouts.statement.seconds().filter(|_| *longer > 0) {
             let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
             let which = if ids.is_empty() { String::new() } else { format!(": query id {}", listing(&ids)) };
             self.note(
@@ -226,33 +226,45 @@ impl Rows {
                      faster, or run them as another role",
                     Count(*longer as u64).of("statement"),
                     if *longer == 1 { "has" } else { "have" },
-                    span(timeouts.statement_seconds)
+                    span(seconds)
                 ),
             );
         }
-        let transactions = input.activity.sessions.iter().filter(|s| {
-            s.role_oid == Some(role.oid)
-                && s.database_oid == Some(role.database_oid)
-                && s.transaction_seconds.is_some_and(|seconds| seconds > timeouts.transaction_seconds)
-        });
-        let pids: Vec<i32> = transactions.map(|session| session.pid).collect();
-        if !pids.is_empty() {
+        let begun_before = |seconds: f64| {
+            let ours = input.activity.sessions.iter().filter(|s| {
+                s.role_oid == Some(role.oid)
+                    && s.database_oid == Some(role.database_oid)
+                    && s.transaction_seconds.is_some_and(|open| open > seconds)
+            });
+            ours.map(|session| session.pid).collect::<Vec<i32>>()
+        };
+        let transactions = timeouts.transaction.sets().map(|seconds| (seconds, begun_before(seconds)));
+        if let Some((seconds, pids)) = transactions.filter(|(_, pids)| !pids.is_empty()) {
             self.note(
                 "transactions_longer_than_timeout",
                 format!(
                     "Transactions of the role are open now for longer than the transaction_timeout of {}: pid {}. See dbre.pool_pressure() before \
                      you set it",
-                    span(timeouts.transaction_seconds),
+                    span(seconds),
                     listing(&pids)
                 ),
             );
         }
         if let Some(idle) = timeouts.idle_session_seconds {
+            let set = match plan.through {
+                Through::Nothing => "pool_recycle and pool_pre_ping below are set for it",
+                Through::TransactionPooling => {
+                    "server_idle_timeout and min_pool_size of PgBouncer below are set for it"
+                }
+                Through::SessionPooling => {
+                    "pool_recycle and pool_pre_ping, and server_idle_timeout and min_pool_size of PgBouncer below are set for it"
+                }
+            };
             self.note(
                 "idle_session_timeout_set",
                 format!(
-                    "idle_session_timeout is {} for the role: the server ends connections that a pool keeps. pool_recycle and pool_pre_ping \
-                     below are set for it; better: alter role … reset idle_session_timeout",
+                    "New sessions of the role get an idle_session_timeout of {}: the server ends connections that a pool keeps. {set}; better \
+                     reset it where it is set",
                     span(idle)
                 ),
             );

@@ -4,7 +4,9 @@ mod application;
 mod budget;
 mod demand;
 mod features;
+mod ini;
 mod judgement;
+mod limit;
 mod measured;
 mod pgbouncer;
 mod rows;
@@ -112,7 +114,9 @@ impl Plan {
             Through::TransactionPooling => Pools::unlimited(&demand),
             Through::Nothing | Through::SessionPooling => Pools::within(&demand, budget.slots),
         };
-        let bouncer = (through != Through::Nothing).then(|| Bouncer::of(through, &demand, &budget, &measured, &pools));
+        let ends_idle = timeouts::idle_session(input).is_some();
+        let bouncer =
+            (through != Through::Nothing).then(|| Bouncer::of(through, &demand, &budget, &measured, &pools, ends_idle));
         Plan { demand, budget, measured, through, pools, bouncer, features }
     }
 
@@ -145,7 +149,7 @@ pub fn size(input: &Input) -> Vec<Row> {
     plan.budget.tell(input, &mut rows);
     plan.measured.tell(input, &mut rows);
     plan.pools.tell(&plan, &mut rows);
-    texts::tell_times(&timeouts, &mut rows);
+    texts::tell_times(&plan, &timeouts, &mut rows);
     if let Some(bouncer) = &plan.bouncer {
         bouncer.tell(input, &plan, &mut rows);
     }

@@ -23,7 +23,15 @@ pub struct Bouncer {
 }
 
 impl Bouncer {
-    pub fn of(through: Through, demand: &Demand, budget: &Budget, measured: &Measured, pools: &Pools) -> Bouncer {
+    /// `ends_idle`: the server ends sessions that are idle for long (idle_session_timeout).
+    pub fn of(
+        through: Through,
+        demand: &Demand,
+        budget: &Budget,
+        measured: &Measured,
+        pools: &Pools,
+        ends_idle: bool,
+    ) -> Bouncer {
         let clients = pools.most(demand);
         let (wanted, rests_on) = match through {
             Through::SessionPooling => {
@@ -40,7 +48,8 @@ impl Bouncer {
         let kept = measured.held().map_or(default_pool_size.div_ceil(4), |mean| mean.ceil() as u64);
         Bouncer {
             default_pool_size,
-            min_pool_size: kept.clamp(1, default_pool_size),
+            // PgBouncer exempts these from server_idle_timeout.
+            min_pool_size: if ends_idle { 0 } else { kept.clamp(1, default_pool_size) },
             reserve_pool_size: reserve.min(budget.slots.saturating_sub(default_pool_size)),
             max_client_conn: (clients + clients.div_ceil(4)).next_multiple_of(CLIENTS_ROUNDED_TO),
             wanted,
@@ -99,6 +108,10 @@ impl Bouncer {
             "connections",
             Basis::Estimated,
             match plan.measured.held() {
+                _ if self.min_pool_size == 0 => {
+                    "none is kept open: the server ends what is idle (idle_session_timeout), and these know no server_idle_timeout"
+                        .to_string()
+                }
                 Some(mean) => format!("kept open: the mean of connections held, {}", number(mean)),
                 None => "kept open: a quarter of default_pool_size".to_string(),
             },

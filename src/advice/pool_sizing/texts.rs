@@ -1,7 +1,8 @@
 //! What is pasted into the application and into PgBouncer.
 
 use super::application::Pool;
-use super::pgbouncer::{Bouncer, MAX_PREPARED_STATEMENTS};
+use super::ini::{Key, ini, is_plain};
+use super::pgbouncer::MAX_PREPARED_STATEMENTS;
 use super::rows::{Basis, Part, Rows, number};
 use super::timeouts::Timeouts;
 use super::{Input, Plan, Through};
@@ -12,16 +13,27 @@ const POOL_RECYCLE: f64 = 1800.0;
 const CONNECT_TIMEOUT: u64 = 5;
 /// Seconds by which the client is more patient than the server, whose error says more.
 const CLIENT_MARGIN: f64 = 5.0;
-/// Bytes of an application_name that the server keeps.
+/// Bytes of a name that the server and PgBouncer keep.
 const MOST_NAME: usize = 63;
 
-fn recycle(timeouts: &Timeouts) -> f64 {
-    timeouts.idle_session_seconds.map_or(POOL_RECYCLE, |idle| (idle / 2.0).floor().clamp(1.0, POOL_RECYCLE))
+/// A connection that is idle for longer may have been ended by the server.
+pub fn half(idle: f64, most: f64) -> f64 {
+    (idle / 2.0).floor().clamp(1.0, most)
 }
 
-pub fn tell_times(timeouts: &Timeouts, rows: &mut Rows) {
-    let rests_on = match timeouts.idle_session_seconds {
-        Some(idle) => format!("half of idle_session_timeout ({} s), which is set for the role", number(idle)),
+/// What idle_session_timeout ends of the application's pools.
+fn idle_seconds(plan: &Plan, timeouts: &Timeouts) -> Option<f64> {
+    // There it is PgBouncer's connections that are sessions.
+    timeouts.idle_session_seconds.filter(|_| plan.through != Through::TransactionPooling)
+}
+
+fn recycle(plan: &Plan, timeouts: &Timeouts) -> f64 {
+    idle_seconds(plan, timeouts).map_or(POOL_RECYCLE, |idle| half(idle, POOL_RECYCLE))
+}
+
+pub fn tell_times(plan: &Plan, timeouts: &Timeouts, rows: &mut Rows) {
+    let rests_on = match idle_seconds(plan, timeouts) {
+        Some(idle) => format!("half of idle_session_timeout ({} s), which new sessions of the role get", number(idle)),
         None => "below the lifetimes that PgBouncer (server_lifetime 3600 s) and most firewalls give".to_string(),
     };
     let mut default = |name: &'static str, value: f64, rests_on: &str| {
@@ -32,7 +44,7 @@ pub fn tell_times(timeouts: &Timeouts, rows: &mut Rows) {
         POOL_TIMEOUT,
         "an error that comes soon is better than a queue that grows; SQLAlchemy's default is 30",
     );
-    default("pool_recycle", recycle(timeouts), &rests_on);
+    default("pool_recycle", recycle(plan, timeouts), &rests_on);
 }
 
 pub fn tell(input: &Input, plan: &Plan, timeouts: &Timeouts, rows: &mut Rows) {
@@ -49,22 +61,14 @@ pub fn tell(input: &Input, plan: &Plan, timeouts: &Timeouts, rows: &mut Rows) {
             _ => ("background_async_engine", "background_engine"),
         };
         let whose = "one for each process, made after it has been forked";
-        let engine = Engine { input, plan, timeouts, recycle: recycle(timeouts), pool, process };
+        let engine = Engine { input, plan, timeouts, recycle: recycle(plan, timeouts), pool, process };
         rows.paste(Part::Application, name_async, Basis::Estimated, format!("asyncpg; {whose}"), engine.asynchronous());
         rows.paste(Part::Application, name_sync, Basis::Estimated, format!("psycopg; {whose}"), engine.synchronous());
     }
     if let Some(bouncer) = &plan.bouncer {
-        let (rests_on, text) = match ini(input, plan, bouncer) {
-            Some(text) => (
-                "lines for the sections that you have, with listening address and authentication: a second [pgbouncer] section would put the settings of the first one back to their defaults",
-                text,
-            ),
-            None => ("the name of the database has a line break, which pgbouncer.ini cannot hold", String::new()),
-        };
-        match text.is_empty() {
-            true => rows.say(Part::Pgbouncer, "pgbouncer_ini", Basis::Estimated, rests_on.to_string()),
-            false => rows.paste(Part::Pgbouncer, "pgbouncer_ini", Basis::Estimated, rests_on.to_string(), text),
-        }
+        let rests_on = "lines for the sections that you have, with listening address and authentication: a second [pgbouncer] section would put the settings of the first one back to their defaults";
+        let text = ini(input, plan, bouncer, timeouts);
+        rows.paste(Part::Pgbouncer, "pgbouncer_ini", Basis::Estimated, rests_on.to_string(), text);
     }
 }
 
@@ -81,9 +85,11 @@ impl Engine<'_> {
     fn asynchronous(&self) -> String {
         let mut arguments = vec![
             format!("\"timeout\": {CONNECT_TIMEOUT},"),
-            format!("\"command_timeout\": {},", number(self.timeouts.statement_seconds + CLIENT_MARGIN)),
             format!("\"server_settings\": {{\"application_name\": \"{}\"}},", self.application_name()),
         ];
+        if let Some(seconds) = self.timeouts.statement.seconds() {
+            arguments.insert(1, format!("\"command_timeout\": {},", number(seconds + CLIENT_MARGIN)));
+        }
         if self.plan.through == Through::TransactionPooling {
             arguments.push(format!(
                 "# PgBouncer before 1.21, or max_prepared_statements = 0 instead of {MAX_PREPARED_STATEMENTS}: also"
@@ -112,9 +118,13 @@ impl Engine<'_> {
             Through::Nothing => "HOST:5432",
             _ => "PGBOUNCER:6432",
         };
+        let database = match Key::of(&self.input.role.database) {
+            Key::Alias(alias) if self.plan.through != Through::Nothing => alias,
+            _ => "DATABASE".to_string(),
+        };
         let arguments: String = arguments.iter().map(|argument| format!("        {argument}\n")).collect();
         format!(
-            "import os\n\n{import}\n\nengine = {function}(\n    os.environ[\"DATABASE_URL\"],  # {driver}://ROLE:PASSWORD@{host}/DATABASE\n    \
+            "import os\n\n{import}\n\nengine = {function}(\n    os.environ[\"DATABASE_URL\"],  # {driver}://ROLE:PASSWORD@{host}/{database}\n    \
              pool_size={},\n    max_overflow={},\n    pool_timeout={},\n    pool_recycle={},\n    pool_pre_ping=True,\n    \
              pool_use_lifo=True,\n    connect_args={{\n{arguments}    }},\n)\n",
             self.pool.size,
@@ -126,43 +136,13 @@ impl Engine<'_> {
 
     /// By which dbre.pool_pressure() tells the pools apart. The server keeps ASCII only.
     fn application_name(&self) -> String {
-        let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        let most = MOST_NAME - 1 - self.process.len();
-        let database: String = self.input.role.database.chars().filter(plain).take(most).collect();
-        if database.is_empty() { self.process.to_string() } else { format!("{database}-{}", self.process) }
+        suffixed(&self.input.role.database, self.process)
     }
 }
 
-/// None: the file cannot hold the name.
-fn ini(input: &Input, plan: &Plan, bouncer: &Bouncer) -> Option<String> {
-    let name = &input.role.database;
-    if name.contains(['\n', '\r']) {
-        return None;
-    }
-    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    let key = if is_plain { name.clone() } else { format!("\"{}\"", name.replace('"', "\"\"")) };
-    let dbname = if is_plain { name.clone() } else { format!("'{}'", name.replace('\'', "''")) };
-    let (host, hint) = match &input.server.address {
-        Some(address) => (address.as_str(), ""),
-        None => ("127.0.0.1", "; host: of the server as PgBouncer reaches it; a folder means its Unix socket\n"),
-    };
-    let mode = if plan.through == Through::SessionPooling { "session" } else { "transaction" };
-    let mut settings = vec![
-        ("pool_mode", mode.to_string()),
-        ("default_pool_size", bouncer.default_pool_size.to_string()),
-        ("min_pool_size", bouncer.min_pool_size.to_string()),
-        ("reserve_pool_size", bouncer.reserve_pool_size.to_string()),
-        ("reserve_pool_timeout", "3".to_string()),
-        ("max_db_connections", bouncer.most().to_string()),
-        ("max_client_conn", bouncer.max_client_conn.to_string()),
-        ("query_wait_timeout", number(POOL_TIMEOUT)),
-        ("server_lifetime", "3600".to_string()),
-        ("server_idle_timeout", "600".to_string()),
-    ];
-    if plan.through == Through::TransactionPooling {
-        settings.push(("max_prepared_statements", MAX_PREPARED_STATEMENTS.to_string()));
-    }
-    let settings: String = settings.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
-    let port = &input.server.port;
-    Some(format!("[databases]\n{hint}{key} = host={host} port={port} dbname={dbname}\n\n[pgbouncer]\n{settings}"))
+/// `shop-api`: what is plain of the database's name, as long as a name may be.
+pub fn suffixed(database: &str, suffix: &str) -> String {
+    let most = MOST_NAME - 1 - suffix.len();
+    let plain: String = database.chars().filter(|c| is_plain(*c)).take(most).collect();
+    if plain.is_empty() { suffix.to_string() } else { format!("{plain}-{suffix}") }
 }

@@ -1,9 +1,9 @@
 //! Limits in time for the application's role.
 
 use super::Input;
-use super::rows::{Basis, Part, Row, Rows, Statements, span};
+use super::limit::Limit;
+use super::rows::{Basis, Part, Rows, span};
 use crate::facts::activity::concurrency::StatementTime;
-use crate::facts::activity::timeouts::Timeout;
 use crate::units::Count;
 
 /// What a limit is rounded up to.
@@ -15,29 +15,21 @@ const LOCK_SECONDS: f64 = 5.0;
 const IDLE_IN_TRANSACTION_SECONDS: f64 = 60.0;
 /// It ends sessions: only for what nobody waits for any more.
 const LEAST_TRANSACTION_SECONDS: f64 = 300.0;
+/// Of a transaction_timeout that is left as it is.
+const BELOW_TRANSACTION: f64 = 0.9;
 /// A statement that is called less often may be anything.
 const LEAST_CALLS: f64 = 20.0;
 /// Of the slowest that is usual.
 const HEADROOM: f64 = 3.0;
 const IDS_NAMED: usize = 3;
-const RISK: &str = "New sessions get it; those that are open keep what they have until they reconnect. statement_timeout and \
-                    lock_timeout fail the statement, the others end the session. That holds for migrations of this role, too (CREATE INDEX \
-                    CONCURRENTLY, VACUUM): these begin with SET statement_timeout = 0 and SET transaction_timeout = 0, or use a \
-                    role of their own, as long jobs do. No lock on tables; needs the right to alter the role.";
-
-const OF_SUPERUSER: &str =
-    ". Not for a superuser, whose sessions also do maintenance: name the role of the application (target_role)";
-
 #[derive(Clone, Debug)]
 pub struct Timeouts {
-    pub statement_seconds: f64,
-    pub lock_seconds: f64,
-    pub idle_in_transaction_seconds: f64,
-    pub transaction_seconds: f64,
+    pub statement: Limit,
+    lock: Limit,
+    idle_in_transaction: Limit,
+    pub transaction: Limit,
     /// Set for the role: its connections end when they are idle for as long.
     pub idle_session_seconds: Option<f64>,
-    basis: Basis,
-    rests_on: String,
     /// How many statements of the role have taken longer at least once, and some of their ids.
     pub longer: (usize, Vec<i64>),
 }
@@ -46,55 +38,31 @@ impl Timeouts {
     pub fn of(input: &Input) -> Timeouts {
         let times = input.concurrency.statements.as_ref();
         let statements = times.map_or(&[][..], |times| &times.of_role);
-        let (statement_seconds, basis, rests_on) =
-            statement_timeout(statements, times.map_or(0.0, |times| times.seconds));
-        let longer: Vec<_> = statements.iter().filter(|s| s.most_ms > statement_seconds * 1000.0).collect();
-        let transaction = (4.0 * statement_seconds).max(LEAST_TRANSACTION_SECONDS);
-        Timeouts {
-            statement_seconds,
-            lock_seconds: LOCK_SECONDS.min(statement_seconds / 2.0).floor(),
-            idle_in_transaction_seconds: IDLE_IN_TRANSACTION_SECONDS,
-            transaction_seconds: transaction,
-            idle_session_seconds: idle_session(input),
-            basis,
-            rests_on,
-            longer: (longer.len(), longer.iter().filter_map(|s| s.query_id).take(IDS_NAMED).collect()),
-        }
+        let counted_seconds = times.map_or(0.0, |times| times.seconds);
+        let statement = statement(input, statement_timeout(statements, counted_seconds), None);
+        let idle = idle_in_transaction(input, None);
+        let transaction = transaction(input, &statement, &idle);
+        // What is left there is no longer than these would be: they do something only below it.
+        let (statement, idle) = match transaction.stays() {
+            Some(most) => (
+                self::statement(input, statement_timeout(statements, counted_seconds), Some(most)),
+                idle_in_transaction(input, Some(most)),
+            ),
+            None => (statement, idle),
+        };
+        let lock = lock(input, &statement, &transaction);
+        let is_longer = |s: &&StatementTime| statement.seconds().is_some_and(|most| s.most_ms > most * 1000.0);
+        let longer: Vec<_> = statements.iter().filter(is_longer).collect();
+        let longer = (longer.len(), longer.iter().filter_map(|s| s.query_id).take(IDS_NAMED).collect());
+        let idle_session_seconds = idle_session(input);
+        Timeouts { statement, lock, idle_in_transaction: idle, transaction, idle_session_seconds, longer }
     }
 
     pub fn tell(&self, input: &Input, rows: &mut Rows) {
-        let statement = span(self.statement_seconds);
-        let limits = [
-            ("statement_timeout", self.statement_seconds, self.basis, self.rests_on.clone()),
-            (
-                "lock_timeout",
-                self.lock_seconds,
-                Basis::Default,
-                format!(
-                    "shorter than statement_timeout ({statement}), longer than deadlock_timeout: a migration that waits for a lock does not pile up requests behind it"
-                ),
-            ),
-            (
-                "idle_in_transaction_session_timeout",
-                self.idle_in_transaction_seconds,
-                Basis::Default,
-                "a transaction that is forgotten holds its connection, its locks and back the vacuum: it ends"
-                    .to_string(),
-            ),
-            (
-                "transaction_timeout",
-                self.transaction_seconds,
-                Basis::Estimated,
-                format!(
-                    "4 × statement_timeout ({statement}), at least {}; longer than statement_timeout and \
-                     idle_in_transaction_session_timeout, for else these do nothing",
-                    span(LEAST_TRANSACTION_SECONDS)
-                ),
-            ),
-        ];
-        for (name, seconds, basis, rests_on) in limits {
-            rows.push(row(input, name, seconds, basis, rests_on));
-        }
+        rows.push(self.statement.row(input, Some(&self.transaction)));
+        rows.push(self.lock.row(input, Some(&self.statement)));
+        rows.push(self.idle_in_transaction.row(input, Some(&self.transaction)));
+        rows.push(self.transaction.row(input, None));
         rows.add(
             Part::Timeouts,
             "idle_session_timeout",
@@ -106,40 +74,83 @@ impl Timeouts {
     }
 }
 
-fn row(input: &Input, name: &'static str, seconds: f64, basis: Basis, rests_on: String) -> Row {
-    let whose = format!("alter role {} in database {}", input.role_identifier, input.database_identifier);
-    let before = input.role.setting_here(name);
-    let rollback = match before {
-        Some(value) => format!("{whose} set {name} = '{}';", value.replace('\'', "''")),
-        None => format!("{whose} reset {name};"),
+/// Tenths where a second more or less matters.
+fn rounded(seconds: f64) -> f64 {
+    if seconds < 10.0 { (seconds * 10.0).floor() / 10.0 } else { seconds.floor() }
+}
+
+/// `usual`: what it were without a limit to transactions, which is `most` if it is left as it is.
+fn statement(input: &Input, usual: (f64, Basis, String), most: Option<f64>) -> Limit {
+    let (seconds, basis, why) = usual;
+    let (seconds, why) = match most.filter(|most| seconds >= *most) {
+        Some(most) => (
+            rounded(BELOW_TRANSACTION * most),
+            format!(
+                "a little shorter than transaction_timeout ({}), which ends the session instead of the statement; else {}: {why}",
+                span(most),
+                span(seconds)
+            ),
+        ),
+        None => (seconds, why),
     };
-    let now = input.activity.timeouts.of(input.role.oid, input.role.database_oid, name);
-    let told = match &now {
-        None => "what its new sessions have now could not be read".to_string(),
-        Some(Timeout { milliseconds: 0, .. }) => "its new sessions have none now".to_string(),
-        Some(Timeout { milliseconds, .. }) => {
-            format!("its new sessions have {} now", span(*milliseconds as f64 / 1000.0))
+    Limit::of(input, "statement_timeout", Some(seconds), basis, why)
+}
+
+fn idle_in_transaction(input: &Input, most: Option<f64>) -> Limit {
+    let (seconds, shorter) = match most.filter(|most| IDLE_IN_TRANSACTION_SECONDS >= *most) {
+        Some(most) => (rounded(most / 2.0), format!("; half of transaction_timeout ({})", span(most))),
+        None => (IDLE_IN_TRANSACTION_SECONDS, String::new()),
+    };
+    let why = format!(
+        "a transaction that is forgotten holds its connection, its locks and back the vacuum: it ends{shorter}"
+    );
+    Limit::of(input, "idle_in_transaction_session_timeout", Some(seconds), Basis::Default, why)
+}
+
+fn transaction(input: &Input, statement: &Limit, idle: &Limit) -> Limit {
+    let name = "transaction_timeout";
+    // Nothing of transactions was measured.
+    let of = |advised, why| Limit::of(input, name, advised, Basis::Default, why);
+    match (statement.seconds(), idle.seconds()) {
+        (Some(statement), Some(idle)) => of(
+            Some((4.0 * statement).max(2.0 * idle).max(LEAST_TRANSACTION_SECONDS)),
+            format!(
+                "4 × statement_timeout ({}), at least 2 × idle_in_transaction_session_timeout ({}) and {}: were it not longer than these, \
+                 they would do nothing",
+                span(statement),
+                span(idle),
+                span(LEAST_TRANSACTION_SECONDS)
+            ),
+        ),
+        (statement, _) => {
+            let unlimited =
+                if statement.is_none() { "statement_timeout" } else { "idle_in_transaction_session_timeout" };
+            of(None, format!("not to be set while {unlimited} is off by decision: it would end the same sessions"))
+        }
+    }
+}
+
+fn lock(input: &Input, statement: &Limit, transaction: &Limit) -> Limit {
+    let deadlock = input.activity.locks.deadlock_timeout_seconds;
+    let all = [statement, transaction].into_iter().filter_map(|limit| Some((limit.name, limit.seconds()?)));
+    let before = all.min_by(|a, b| a.1.total_cmp(&b.1));
+    let most = LOCK_SECONDS.max(2.0 * deadlock);
+    let seconds = rounded(before.map_or(most, |(_, seconds)| most.min(seconds / 2.0)));
+    let shorter =
+        before.map(|(name, seconds)| format!("shorter than {name} ({}), ", span(seconds))).unwrap_or_default();
+    let (advised, why) = match seconds > deadlock {
+        true => (
+            Some(seconds),
+            format!(
+                "{shorter}longer than deadlock_timeout ({}): a migration that waits for a lock does not pile up requests behind it",
+                span(deadlock)
+            ),
+        ),
+        false => {
+            (None, format!("not to be set: {shorter}it could not be longer than deadlock_timeout ({})", span(deadlock)))
         }
     };
-    // A shorter one was set on purpose.
-    let is_so = now.is_some_and(|now| now.milliseconds > 0 && now.milliseconds as f64 <= seconds * 1000.0);
-    let is_superuser = input.role.is_superuser;
-    let left = match (is_superuser, is_so) {
-        (true, _) => OF_SUPERUSER,
-        (false, true) => ", which is left as it is",
-        (false, false) => "",
-    };
-    let fix = format!("{whose} set {name} = '{}s';", super::rows::number(seconds));
-    Row {
-        part: Part::Timeouts,
-        name,
-        value: Some(seconds),
-        unit: Some("seconds"),
-        basis,
-        rests_on: format!("{rests_on}; {told}{left}"),
-        statements: (!is_so && !is_superuser).then_some(Statements { fix, rollback, risk: RISK }),
-        text: None,
-    }
+    Limit::of(input, "lock_timeout", advised, Basis::Default, why)
 }
 
 /// From what is usual for the role's statements, which have been counted for so many seconds: the mean and four deviations.
@@ -171,7 +182,7 @@ fn statement_timeout(statements: &[StatementTime], counted_seconds: f64) -> (f64
     (seconds, Basis::Estimated, rests_on)
 }
 
-fn idle_session(input: &Input) -> Option<f64> {
+pub fn idle_session(input: &Input) -> Option<f64> {
     let set = input.activity.timeouts.of(input.role.oid, input.role.database_oid, "idle_session_timeout")?;
     (set.milliseconds > 0).then_some(set.milliseconds as f64 / 1000.0)
 }

@@ -383,11 +383,21 @@ fn transaction_timeout_is_longer_than_the_others() {
 #[test]
 fn names_survive_python_and_ini() {
     let mut case = Case::new(20, 40, 1.0, 2);
+    for (name, line, client) in [
+        ("my-app_1.x", "\nmy-app_1.x = host=127.0.0.1 port= dbname=my-app_1.x\n", "/DATABASE\n"),
+        ("Zoë's \"shop\"", "\nZosshop-app = host=127.0.0.1 port= dbname='Zoë''s \"shop\"'\n", "/Zosshop-app\n"),
+        ("商店", "\napp = host=127.0.0.1 port= dbname='商店'\n", "/app\n"),
+        ("pgbouncer", "\npgbouncer-app = host=127.0.0.1 port= dbname='pgbouncer'\n", "/pgbouncer-app\n"),
+        ("a\nb", "\n* = host=127.0.0.1 port=\n", "/DATABASE\n"),
+    ] {
+        case.role.database = name.to_string();
+        let (ini, engine) = (case.text("pgbouncer_ini"), case.text("api_engine"));
+        assert!(ini.contains(line) && engine.contains(client), "{ini}{engine}");
+    }
+    case.role.database = format!("{} ", "x".repeat(62));
+    assert!(case.text("pgbouncer_ini").contains(&format!("\n{}-app = ", "x".repeat(59))), "63 bytes");
     case.role.database = "Zoë's \"shop\"".to_string();
-    assert!(case.text("pgbouncer_ini").contains(r#""Zoë's ""shop""" = host=127.0.0.1 port= dbname='Zoë''s "shop"'"#));
     assert!(case.text("api_engine").contains(r#""application_name": "Zosshop-api""#));
-    case.role.database = "a\nb".to_string();
-    assert!(case.text("pgbouncer_ini").contains("line break"));
     case.role.database = "商店".to_string();
     assert!(case.text("api_async_engine").contains(r#"{"application_name": "api"}"#));
 }
