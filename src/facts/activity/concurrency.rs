@@ -3,7 +3,7 @@
 use super::counters;
 use super::sized_role::this_database;
 use crate::db::{self, guarded};
-use crate::facts::Database;
+use crate::facts::{Database, files};
 use pgrx::pg_sys;
 
 /// Time that sessions of one database have spent, and for how long that has been counted.
@@ -67,7 +67,7 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 impl Concurrency {
     /// Of this database; the statements of `role` one by one.
     pub fn read(database: &Database, role: u32) -> Concurrency {
-        let mut concurrency = Concurrency { sessions: session_time(database), ..Concurrency::default() };
+        let mut concurrency = Concurrency { sessions: session_time(), ..Concurrency::default() };
         match guarded(|| statement_times(database, role)) {
             Ok(times) => concurrency.statements = times,
             Err(error) => concurrency.left_out.push(format!("pg_stat_statements: {}", error.message)),
@@ -86,13 +86,17 @@ impl Concurrency {
     }
 }
 
-fn session_time(database: &Database) -> SessionTime {
+fn session_time() -> SessionTime {
     let counted = counters::read(&[this_database()]).pop().unwrap_or_default();
+    let sql = "select pg_catalog.pg_relation_filepath('pg_catalog.pg_class'::pg_catalog.regclass)";
+    let path = db::read(sql, &[], |row| row.take_option::<String>()).pop().flatten();
+    let age = path.and_then(|path| files::database_age_days(&path)).map(|days| days * SECONDS_PER_DAY);
     SessionTime {
         active_seconds: counted.active_seconds,
         idle_in_transaction_seconds: counted.idle_in_transaction_seconds,
         open_seconds: counted.session_seconds,
-        seconds: database.statistics_days.map(|days| days * SECONDS_PER_DAY),
+        // Not as Database has it: pg_stat_reset_shared() leaves these counters as they are.
+        seconds: counted.since_seconds.map(|since| since.min(age.unwrap_or(since))),
     }
 }
 
