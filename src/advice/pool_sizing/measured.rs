@@ -6,6 +6,8 @@ use crate::facts::activity::{Concurrency, Session};
 
 /// Over less time a mean says little.
 const LEAST_SECONDS: f64 = 60.0;
+/// A recording of less may be of a quiet minute.
+const LEAST_RECORDED: f64 = 3600.0;
 /// Where no peak has been recorded: of the mean.
 const PEAK_FACTOR: f64 = 3.0;
 /// Transactions that were left open for hours make the measured ratio meaningless.
@@ -66,7 +68,21 @@ impl Measured {
         let is_held = |session: &&&Session| session.runs() || session.in_transaction_and_idle();
         measured.open_now = ours.len() as u64;
         measured.held_now = ours.iter().filter(is_held).count() as u64;
-        measured.peak = measured.recorded_peak(input).or_else(|| measured.estimated_peak());
+        let recorded = measured.recorded_peak(input);
+        let is_short = input.activity.history.as_ref().is_some_and(|history| history.seconds < LEAST_RECORDED);
+        measured.peak = match (recorded, measured.estimated_peak()) {
+            (Some(recorded), Some(estimated)) if is_short && recorded.value < estimated.value => Some(Figure {
+                rests_on: format!(
+                    "{}; more than the {} recorded ({}): less than {} of a recording may be a quiet time",
+                    estimated.rests_on,
+                    number(recorded.value),
+                    recorded.rests_on,
+                    span(LEAST_RECORDED)
+                ),
+                ..estimated
+            }),
+            (recorded, estimated) => recorded.or(estimated),
+        };
         measured
     }
 

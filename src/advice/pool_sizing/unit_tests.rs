@@ -1,7 +1,7 @@
 //! Sizes over a grid of applications and servers: what must hold for all of them.
 
 use super::application::Pools;
-use super::rows::{Part, percent, span};
+use super::rows::{Basis, Part, percent, span};
 use super::*;
 use crate::facts::activity::concurrency::{SessionTime, StatementTime, StatementTimes};
 use crate::facts::activity::{Connections, History, RecordedPool, Session, Slots, State, Use};
@@ -329,6 +329,17 @@ fn a_recorded_peak_is_taken() {
     assert!(peak.rests_on.contains("7200 samples over 2 hours") && peak.rests_on.contains("sum"), "{}", peak.rests_on);
     case.activity.history.as_mut().unwrap().seconds = 59.0;
     assert!(case.plan().measured.peak.is_none());
+    // 3 × the mean of 10 connections.
+    case.concurrency.sessions =
+        SessionTime { active_seconds: 36_000.0, seconds: Some(3600.0), ..SessionTime::default() };
+    for (recorded, peak, basis) in [(3599.0, 30.0, Basis::Estimated), (3600.0, 17.0, Basis::Measured)] {
+        case.activity.history.as_mut().unwrap().seconds = recorded;
+        let figure = case.plan().measured.peak.unwrap();
+        assert_eq!((figure.value, figure.basis), (peak, basis), "{}", figure.rests_on);
+    }
+    case.concurrency.sessions.active_seconds = 3600.0;
+    case.activity.history.as_mut().unwrap().seconds = 600.0;
+    assert_eq!(case.plan().measured.peak.unwrap().value, 17.0, "the larger of both");
 }
 
 #[test]
