@@ -42,11 +42,12 @@ pub fn ini(input: &Input, plan: &Plan, bouncer: &Bouncer, timeouts: &Timeouts) -
     let (key, dbname, hint) = match Key::of(name) {
         Key::Name => (name.clone(), format!(" dbname={name}"), String::new()),
         Key::Alias(alias) => {
-            let hint = format!("; clients connect to {alias}: the name of the database is none that can stand here\n");
+            let hint = format!("; clients connect to {alias}: this file cannot hold the name of the database\n");
             (alias, format!(" dbname='{}'", name.replace('\'', "''")), hint)
         }
         Key::Any => {
-            let hint = "; all databases that have no line of their own: a line break in the name cannot stand here\n";
+            let hint =
+                "; all databases that have no line of their own: this file cannot hold a name with a line break\n";
             ("*".to_string(), String::new(), hint.to_string())
         }
     };

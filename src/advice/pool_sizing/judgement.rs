@@ -44,7 +44,7 @@ impl Rows {
             Through::TransactionPooling => {
                 let bouncer = plan.bouncer.as_ref().map_or(0, |bouncer| bouncer.default_pool_size);
                 let unless = match plan.features.cannot_be_told() {
-                    true => ". Not before you know what the warning may_need_its_session asks",
+                    true => ". First settle what the warning may_need_its_session asks",
                     false => "",
                 };
                 (
