@@ -15,6 +15,7 @@ pub fn trials() -> Vec<Trial> {
         alone("lock_tree::fixes", fixes),
         alone("lock_tree::autovacuum_to_prevent_wraparound", wraparound),
         alone("lock_tree::recovery_on_a_standby", recovery),
+        alone("lock_tree::snapshots_on_a_standby", snapshots_on_a_standby),
     ]
 }
 
@@ -314,4 +315,72 @@ fn recovery() {
     );
     execute(&mut looks, text(finding, "fix_sql"));
     waiting(&mut looks, 0);
+}
+
+/// Replay that waits for a snapshot, and then for a page: no lock is waited for.
+fn snapshots_on_a_standby() {
+    let primary =
+        Server::start(&["autovacuum = off", "max_standby_streaming_delay = -1", "hot_standby_feedback = off"]);
+    let mut client = primary.connect("postgres", "postgres");
+    execute(&mut client, "create extension pg_dbre; create table t as select g as id from generate_series(1, 1000) g");
+    execute(&mut client, "create database other");
+    let server = standby_of(&primary);
+    let mut looks = server.connect("postgres", "postgres");
+    let at = |looks: &mut Client, event: &str| {
+        let sql =
+            format!("select count(*) from pg_stat_activity where backend_type = 'startup' and wait_event = '{event}'");
+        wait_until(event, || value::<i64>(looks, &sql) == 1);
+    };
+    let replayed = |client: &mut Client, looks: &mut Client| {
+        let written: String = value(client, "select pg_current_wal_lsn()::text");
+        let sql = format!("select pg_last_wal_replay_lsn() >= '{written}'::pg_lsn");
+        wait_until("it has replayed", || value::<bool>(looks, &sql));
+    };
+    replayed(&mut client, &mut looks);
+    let mut report = server.connect("postgres", "postgres");
+    let root = pid(&mut report);
+    execute(&mut report, "begin isolation level repeatable read; select count(*) from t");
+    execute(&mut client, "delete from t where id % 2 = 0");
+    execute(&mut client, "vacuum t");
+    at(&mut looks, "RecoveryConflictSnapshot");
+    // A later snapshot is not in the way.
+    let mut later = server.connect("postgres", "postgres");
+    execute(&mut later, "begin isolation level repeatable read; select 1");
+    let rows = tree(&mut looks);
+    assert_eq!(rows.len(), 2, "{}", shown(&rows));
+    assert_eq!((&rows[0]["pid"], &rows[0]["blocks_in_all"]), (&root.into(), &1.into()), "{}", shown(&rows));
+    assert_eq!(rows[1]["blocked_by"].to_string(), format!("[{root}]"), "{}", shown(&rows));
+    assert_eq!(text(&rows[1], "waits_for"), "the end of the oldest snapshot", "{:#}", rows[1]);
+    assert!(rows[1]["waiting_seconds"].as_f64() < Some(30.0), "{:#}", rows[1]);
+    wait_until("it has waited for a second", || has(&pressure(&mut looks, "").0, "sessions_blocked"));
+    // In another database one that is older or not may be in the way as well.
+    let mut elsewhere = server.connect("other", "postgres");
+    execute(&mut elsewhere, "begin isolation level repeatable read; select 1");
+    let findings = pressure(&mut looks, "").0;
+    let finding = only(&findings, "sessions_blocked");
+    assert!(finding["fix_sql"].is_null() && text(finding, "cause").contains("does not say"), "{finding:#}");
+    execute(&mut elsewhere, "rollback");
+    let findings = pressure(&mut looks, "").0;
+    let finding = only(&findings, "sessions_blocked");
+    assert!(
+        text(finding, "object").contains(&root.to_string()) && text(finding, "cause").contains("Replay of WAL"),
+        "{finding:#}"
+    );
+    execute(&mut looks, text(finding, "fix_sql"));
+    wait_until("it is cured", || value::<bool>(&mut looks, text(finding, "verify_sql")));
+    replayed(&mut client, &mut looks);
+    assert!(tree(&mut looks).is_empty(), "{}", shown(&tree(&mut looks)));
+    execute(&mut later, "rollback");
+
+    // A cursor stays on its page, of which VACUUM removes what was never committed.
+    execute(&mut later, "begin; declare c cursor for select * from t; fetch 1 from c");
+    execute(&mut client, "begin; insert into t select 0 from generate_series(1, 480); rollback");
+    execute(&mut client, "vacuum t");
+    at(&mut looks, "BufferPin");
+    let rows = tree(&mut looks);
+    assert_eq!(rows.len(), 2, "{}", shown(&rows));
+    assert_eq!(rows[0]["pid"], pid(&mut later), "{}", shown(&rows));
+    assert_eq!(text(&rows[1], "waits_for"), "a page that a query looks at", "{:#}", rows[1]);
+    execute(&mut later, "rollback");
+    replayed(&mut client, &mut looks);
 }

@@ -1,5 +1,7 @@
 //! Who waits for whom: an edge from each waiter to those that hold what it waits for, and to those that queue for it before.
 
+mod without_locks;
+
 use super::held;
 use super::read::{self, Entry, Snapshot};
 use super::relation_names::RelationNames;
@@ -63,11 +65,11 @@ struct Contended<'a> {
 
 pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared], names: &mut RelationNames) -> Vec<Party> {
     let identities = Identities::of(&snapshot.entries, prepared);
-    let snapshots = safe_snapshots(sessions);
+    let unlocked = without_locks::waits(sessions);
     let contended = contended(&snapshot.entries, &identities);
     let who = contended.values().flatten().map(|(who, _)| *who);
     let who: BTreeSet<Who> =
-        who.chain(snapshots.iter().flat_map(|(who, _, blockers)| blockers.iter().chain([who]).copied())).collect();
+        who.chain(unlocked.iter().flat_map(|(who, _, blockers)| blockers.iter().chain([who]).copied())).collect();
     let places: HashMap<Who, usize> = who.iter().enumerate().map(|(place, who)| (*who, place)).collect();
     let mut parties: Vec<Party> =
         who.into_iter().map(|who| Party { who, waits: Vec::new(), holds: Vec::new() }).collect();
@@ -95,7 +97,7 @@ pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared], name
             });
         }
     }
-    for (who, mut wait, blockers) in snapshots {
+    for (who, mut wait, blockers) in unlocked {
         wait.blockers = blockers.iter().map(|who| Blocker { party: places[who], holds: true }).collect();
         wait.blockers.sort_by_key(|blocker| blocker.party);
         parties[places[&who]].waits.push(wait);
@@ -197,32 +199,6 @@ impl Contended<'_> {
         }
         blockers
     }
-}
-
-type SnapshotWait = (Who, LockWait, Vec<Who>);
-
-fn safe_snapshots(sessions: &[Session]) -> Vec<SnapshotWait> {
-    let waits = |session: &&Session| session.wait.as_ref().is_some_and(|wait| wait.event == "SafeSnapshot");
-    let waiting: Vec<&Session> = sessions.iter().filter(waits).collect();
-    let blockers = read::safe_snapshot_blockers(&waiting.iter().map(|session| session.pid).collect::<Vec<_>>());
-    let wait = |session: &Session| {
-        let blockers = blockers.get(&session.pid)?.iter().map(|pid| Who::Process(*pid)).collect();
-        let wait = LockWait {
-            pid: session.pid,
-            target: Target {
-                kind: Kind::SafeSnapshot,
-                database: 0,
-                relation: None,
-                name: "a safe snapshot".to_string(),
-            },
-            row: None,
-            mode: None,
-            seconds: session.query_seconds,
-            blockers: Vec::new(),
-        };
-        Some((Who::Process(session.pid), wait, blockers))
-    };
-    waiting.into_iter().filter_map(wait).collect()
 }
 
 /// Without those that share a lock which others wait for, and block nobody themselves.
