@@ -32,6 +32,11 @@ pub fn ends_transaction(wait: &Wait) -> bool {
     }
 }
 
+/// One that is not of a commit: the same wait is one rule's matter.
+pub fn is_lwlock(wait: &Wait) -> bool {
+    wait.kind == "LWLock" && !ends_transaction(wait)
+}
+
 /// By event, most first.
 pub fn groups<'a>(activity: &'a Activity, takes: impl Fn(&Wait) -> bool) -> Vec<Group<'a>> {
     let all = active(activity).count();
@@ -163,3 +168,27 @@ fn recorded(activity: &Activity, wait: &Wait) -> Option<(f64, u32)> {
 const MANY: usize = 10;
 /// More statements are left out.
 const SHOWN: usize = 5;
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+    use crate::facts::activity::State;
+
+    #[test]
+    fn what_commits_wait_for_is_told_once() {
+        let session = |event: &str| Session {
+            kind: "client backend".to_string(),
+            state: Some(State::Active),
+            wait: Some(Wait { kind: "LWLock".to_string(), event: event.to_string() }),
+            ..Session::default()
+        };
+        let sessions = ["WALWrite", "SyncRep", "WALInsert", "BufferContent", "WALWrite"].map(session);
+        let activity = Activity { sessions: sessions.to_vec(), ..Activity::default() };
+        let told = |takes: fn(&Wait) -> bool| -> Vec<(String, usize)> {
+            groups(&activity, takes).iter().map(|group| (group.event(), group.sessions.len())).collect()
+        };
+        let expected = |all: [(&str, usize); 2]| all.map(|(event, count)| (format!("LWLock: {event}"), count));
+        assert_eq!(told(ends_transaction), expected([("WALWrite", 2), ("SyncRep", 1)]));
+        assert_eq!(told(is_lwlock), expected([("BufferContent", 1), ("WALInsert", 1)]));
+    }
+}

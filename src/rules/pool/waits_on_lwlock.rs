@@ -1,4 +1,4 @@
-use crate::advice::waits::{ends_transaction, groups};
+use crate::advice::waits::{groups, is_lwlock};
 use crate::facts::Facts;
 use crate::finding::Severity;
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
@@ -50,33 +50,13 @@ pub static RULE: Rule = Rule {
             finds: 0,
             fix_clears: false,
         },
-        Case {
-            name: "two commits wait for a third that writes WAL",
-            setup: "select dbre.configure_rule('waits_on_lwlock', options => '{\"min_sessions\": 1}'); \
-                    create table t (id int); create table sessions (step int, session text, role text, statement text, waits bool); \
-                    insert into sessions values (2, 'busy', null, \
-                    'do $$ begin loop insert into t values (1); commit; end loop; end $$', true), \
-                    (3, 'stops the other in the middle', null, $stop$do $$ declare busy int := (select pid from pg_stat_activity \
-                    where datname = current_database() and application_name = 'busy'); begin \
-                    execute format('copy (select 1) to program %L', format('cat > /dev/null; (trap \"\" TERM; sleep 3; while kill -CONT %s; do sleep 0.2; \
-                    done) > /dev/null 2>&1 &', busy)); \
-                    for time in 1..1000 loop \
-                    execute format('copy (select 1) to program %L', format('cat > /dev/null; kill -STOP %s', busy)); \
-                    perform pg_stat_clear_snapshot(); \
-                    exit when exists (select from pg_stat_activity where pid = busy and wait_event = 'WalWrite'); \
-                    execute format('copy (select 1) to program %L', format('cat > /dev/null; kill -CONT %s', busy)); \
-                    end loop; end $$$stop$, false), \
-                    (4, 'one', null, 'insert into t values (2)', true), (4, 'two', null, 'insert into t values (3)', true)",
-            finds: 0,
-            fix_clears: false,
-        },
     ],
     check,
 };
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let activity = facts.activity();
-    let groups = groups(activity, |wait| wait.kind == "LWLock" && !ends_transaction(wait));
+    let groups = groups(activity, is_lwlock);
     let many = groups.iter().filter(|group| group.is_many(options.number("min_sessions"), options.number("min_share")));
     Ok(many.map(|group| group.finding(activity)).collect())
 }
