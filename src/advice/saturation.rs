@@ -79,8 +79,8 @@ pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> 
         risk: match endings.sql {
             None => "None: nothing is changed.".to_string(),
             Some(_) => "Ended sessions are idle and outside of a transaction: nothing is rolled back. They lose what a session has: \
-                        prepared statements, settings, and what of LISTEN, temporary tables and cursors WITH HOLD their last \
-                        statement does not show. Their pools connect again when they need to; one that does not test its connections \
+                        prepared statements, settings, and LISTEN, cursors WITH HOLD and temporary tables of other databases where \
+                        their last statement does not show them. Their pools connect again when they need to; one that does not test its connections \
                         (SQLAlchemy: pool_pre_ping) hands out a dead one first."
                 .to_string(),
         },
@@ -124,6 +124,10 @@ impl<'a> Idle<'a> {
         let min_seconds = options.number("min_idle_seconds");
         let holders = activity.locks.usage.processes.iter().filter(|process| process.advisory > 0);
         let lock_holders: HashSet<i32> = holders.map(|process| process.pid).collect();
+        let is_used = |session: &&Session| {
+            let pid = session.pid;
+            lock_holders.contains(&pid) || activity.temporary_tables.contains(&pid) || shows_use(session)
+        };
         let (mut spared, mut elsewhere) = (0, 0);
         let mut of_pools: Vec<Vec<&Session>> = Vec::new();
         for pool in pools {
@@ -131,8 +135,7 @@ impl<'a> Idle<'a> {
             let idle: Vec<&Session> = pool.in_state(&[State::Idle]).filter(long).filter(|s| s.is_client()).collect();
             let (here, others): (Vec<&Session>, Vec<&Session>) =
                 idle.into_iter().partition(|session| activity.concerns(session));
-            let (kept, mut may_go): (Vec<&Session>, Vec<&Session>) =
-                here.into_iter().partition(|session| lock_holders.contains(&session.pid) || shows_use(session));
+            let (kept, mut may_go): (Vec<&Session>, Vec<&Session>) = here.into_iter().partition(is_used);
             may_go.sort_by(|a, b| b.state_seconds.unwrap_or_default().total_cmp(&a.state_seconds.unwrap_or_default()));
             elsewhere += others.len() as u64;
             spared += kept.len() as u64;
@@ -167,8 +170,9 @@ impl<'a> Idle<'a> {
         let sessions = |count: u64| Count(count).of("idle session") + if count == 1 { " is" } else { " are" };
         if self.spared > 0 {
             limits.push(format!(
-                "{} spared: an advisory lock is held, or LISTEN, a temporary table or a cursor WITH HOLD was the last statement.",
-                sessions(self.spared)
+                "{} spared: {} an advisory lock, LISTEN or a cursor WITH HOLD as last statement, or a temporary table.",
+                sessions(self.spared),
+                if self.spared == 1 { "it has" } else { "each has" },
             ));
         }
         if self.elsewhere > 0 && endings.count < surplus {
@@ -182,7 +186,8 @@ impl<'a> Idle<'a> {
     }
 }
 
-/// Its last statement shows that the session itself is used; who holds an advisory lock is known.
+/// Its last statement shows that the session itself is used; who holds an advisory lock is known, and who has temporary tables in
+/// the database that is asked in.
 fn shows_use(session: &Session) -> bool {
     use SessionFeature::{HeldCursor, Listen, TemporaryTable};
     let features = SessionFeature::of(session.query.as_deref().unwrap_or_default());

@@ -33,7 +33,7 @@ pub const CALLS: [&str; 7] = [
     "dbre.activity_history",
 ];
 
-const LOCKABLE: [&str; 22] = [
+const LOCKABLE: [&str; 23] = [
     "pg_catalog.pg_authid",
     "pg_catalog.pg_database",
     "pg_catalog.pg_db_role_setting",
@@ -42,6 +42,7 @@ const LOCKABLE: [&str; 22] = [
     "pg_catalog.pg_extension",
     "pg_catalog.pg_class",
     "pg_catalog.pg_attribute",
+    "pg_catalog.pg_depend",
     "pg_catalog.pg_index",
     "pg_catalog.pg_proc",
     "pg_catalog.pg_type",

@@ -5,8 +5,12 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{FromDatum, IntoDatum};
 use std::ffi::c_char;
 
-/// pg_sys does not name it.
+/// pg_sys does not name these.
 pub const DB_ROLE_SETTING: Oid = Oid::from_u32(2964);
+const DEPEND: Oid = Oid::from_u32(2608);
+const DEPEND_REFERENCE_INDEX: Oid = Oid::from_u32(2674);
+const DEPEND_REFCLASSID: pg_sys::AttrNumber = 4;
+const DEPEND_REFOBJID: pg_sys::AttrNumber = 5;
 
 pub struct Tuple<'a> {
     values: &'a [Datum],
@@ -63,5 +67,39 @@ pub fn scan<T>(catalog: Oid, mut value: impl FnMut(&Tuple) -> T) -> Option<Vec<T
         pg_sys::systable_endscan(by_heap);
         pg_sys::table_close(relation, share);
         Some(found)
+    }
+}
+
+/// Which of these schemas of the database contain anything. None: another session has pg_depend locked.
+pub fn schemas_in_use(schemas: &[Oid]) -> Option<Vec<Oid>> {
+    let share = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    // SAFETY: the calls pair up, and what an error leaves open goes with its resource owner. Both keys are OIDs, as the attributes.
+    unsafe {
+        if !pg_sys::ConditionalLockRelationOid(DEPEND, share) {
+            return None;
+        }
+        if !pg_sys::ConditionalLockRelationOid(DEPEND_REFERENCE_INDEX, share) {
+            pg_sys::UnlockRelationOid(DEPEND, share);
+            return None;
+        }
+        let relation = pg_sys::table_open(DEPEND, pg_sys::NoLock as pg_sys::LOCKMODE);
+        let is_used = |schema: &Oid| {
+            let mut keys = [pg_sys::ScanKeyData::default(); 2];
+            let wanted = [(DEPEND_REFCLASSID, pg_sys::NamespaceRelationId), (DEPEND_REFOBJID, *schema)];
+            for (key, (attribute, oid)) in keys.iter_mut().zip(wanted) {
+                let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
+                pg_sys::ScanKeyInit(key, attribute, equal, Oid::from(pg_sys::F_OIDEQ), Datum::from(oid));
+            }
+            let snapshot = std::ptr::null_mut();
+            let scan =
+                pg_sys::systable_beginscan(relation, DEPEND_REFERENCE_INDEX, true, snapshot, 2, keys.as_mut_ptr());
+            let found = !pg_sys::systable_getnext(scan).is_null();
+            pg_sys::systable_endscan(scan);
+            found
+        };
+        let used = schemas.iter().copied().filter(is_used).collect();
+        pg_sys::table_close(relation, share);
+        pg_sys::UnlockRelationOid(DEPEND_REFERENCE_INDEX, share);
+        Some(used)
     }
 }

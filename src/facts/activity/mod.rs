@@ -13,6 +13,7 @@ mod progress;
 mod replication_slots;
 mod session;
 pub mod sized_role;
+mod temporary_tables;
 pub mod timeouts;
 mod transaction_ids;
 mod usual;
@@ -62,6 +63,8 @@ pub struct Activity {
     pub transaction_ids: TransactionIds,
     pub usual: UsualTimes,
     pub synchronous_standby_names: String,
+    /// Processes that have temporary tables in this database.
+    pub temporary_tables: BTreeSet<i32>,
     /// None: nothing is recorded (dbre.activity_recording()), or the caller may not see it.
     pub history: Option<History>,
     /// What could not be read, and why.
@@ -78,6 +81,11 @@ impl Activity {
         let names = Names::of(&activity.slots);
         activity.history =
             part("what was recorded", &mut activity.left_out, || measure::activity::history::history(&names));
+        match part("temporary tables", &mut activity.left_out, || Some(temporary_tables::read())) {
+            Some(Some(processes)) => activity.temporary_tables = processes,
+            Some(None) => activity.left_out.push(locked("pg_namespace or pg_depend: who has temporary tables")),
+            None => {}
+        }
         if !activity.timeouts.are_known() {
             activity.left_out.push(locked("pg_db_role_setting: timeouts of roles"));
         }

@@ -16,10 +16,10 @@ pub static RULE: Rule = Rule {
     condition: "What is the oldest of all that see a database (a session's snapshot or transaction, a prepared transaction, a \
                     replication slot, a standby with hot_standby_feedback) keeps its dead rows from being removed since at least \
                     min_transactions transactions: medium, high from many_transactions, critical from critical_transactions. VACUUM itself \
-                    does not count.",
+                    and an invalidated slot do not count.",
     effect: "VACUUM and autovacuum run and remove nothing that died since; tables and indexes grow, every read skips dead rows, and \
                  ids of transactions are not given back.",
-    workaround: "End the one that is oldest. Then idle_in_transaction_session_timeout and transaction_timeout for those who forget, \
+    workaround: "End the one that is oldest, but let builds, copies and dumps end. Then idle_in_transaction_session_timeout and transaction_timeout for those who forget, \
                      idle slots dropped, reports in read-only transactions on a standby without hot_standby_feedback.",
     sources: &[
         "https://www.postgresql.org/docs/17/routine-vacuuming.html#VACUUM-FOR-WRAPAROUND",
