@@ -45,8 +45,8 @@ fn leaves(session: &Session, progress: Option<&Progress>) -> Option<String> {
         return None;
     }
     let of = progress.and_then(|progress| progress.relation.as_ref());
-    let of = of
-        .map_or(String::new(), |relation| format!(" and indrelid = {}::regclass", crate::db::quote_literal(relation)));
+    let of =
+        of.map_or(String::new(), |relation| format!(" and indrelid = '{}'::regclass", relation.replace('\'', "''")));
     let database = session.database.as_deref().unwrap_or("?");
     let find = format!(
         "in database {database}: select indexrelid::regclass from pg_catalog.pg_index where not indisvalid{of};"

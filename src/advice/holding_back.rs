@@ -174,7 +174,7 @@ mod unit_tests {
             replication_slots: vec![slot("s", Some(300), None), slot("l", None, Some(200))],
             ..Activity::default()
         };
-        assert_eq!(names(&with_standby), [("replication slot s".to_string(), Some("replication slot l".to_string()))]);
+        assert_eq!(names(&with_standby), [("replication slot s".to_string(), None)]);
     }
 
     #[test]
