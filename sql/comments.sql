@@ -117,7 +117,7 @@ comment on column dbre.lock_tree.root_pid is 'nobody blocks it, or, where all bl
 comment on column dbre.lock_tree.blocked_by is 'all that hold or queue before it for what it waits for, as pg_blocking_pids() has them; or whose end replay on a standby waits for; 0: a prepared transaction';
 comment on column dbre.lock_tree.waiting_seconds is 'of replay on a standby that waits for no lock: at most';
 comment on column dbre.lock_tree.blocks_in_all is 'how many it holds up, directly or over others, whichever of several blockers they are shown below';
-comment on column dbre.lock_tree.end_sql is 'cancels what it runs or ends its session, if it is still the same; null: a part of the server, a prepared transaction, or not the caller''s to end';
+comment on column dbre.lock_tree.end_sql is 'cancels what it runs or ends its session, if it is still the same; null: a part of the server, a prepared transaction, a commit that waits for a standby, one that shows neither times nor a transaction id, or not the caller''s to end';
 comment on function dbre.long_running() is 'What the view dbre.long_running shows';
 comment on view dbre.long_running is
     'What has run for more than a second, longest first: statements, transactions, maintenance with progress, backups, prepared transactions';

@@ -75,8 +75,8 @@ fn way(session: &Session, frees: Frees) -> Way {
 
 /// Drivers that prepare a statement send it in parts.
 const IN_PARTS_SECONDS: f64 = 1.0;
-/// Others wait: a BEGIN of its own, after which savepoints may have come, is taken for no part of it.
-const AT_ONCE_SECONDS: f64 = 0.001;
+/// Others wait: after longer there may have been a BEGIN, and savepoints. asyncpg takes 2 ms on a socket to send and plan a statement.
+const AT_ONCE_SECONDS: f64 = 0.005;
 
 /// Its statement is the first of its transaction.
 fn is_single(session: &Session, tolerance_seconds: f64) -> bool {
