@@ -372,6 +372,10 @@ fn limits(database: &Database) {
     let direct = rows(&mut client, &format!("{arguments}, pgbouncer => false"));
     assert_eq!(direct[0]["name"], "does_not_fit");
     assert!(has(&direct, "demand_exceeds_slots") && has(&direct, "more_processes_than_slots"), "{direct:#?}");
+    let by_session = rows(&mut client, &format!("{arguments}, pool_mode => 'session'"));
+    assert_eq!((&by_session[0]["name"], number(&by_session, "does_not_fit")), (&"does_not_fit".into(), 16.0));
+    let why = row(&by_session, "more_processes_than_slots")["rests_on"].as_str().unwrap();
+    assert!(why.contains("FATAL: query_wait_timeout"), "{why}");
     drop((others, of_application));
     execute(&mut client, &format!("alter database {} connection limit 2", database.name));
     assert_eq!(number(&rows(&mut client, &arguments), "slots"), 0.0);
