@@ -1,6 +1,6 @@
 //! How what others wait for comes free: what a fix ends, what it says is lost with it, and what it lets alone.
 
-use crate::pool_pressure::busy;
+use crate::pool_pressure::{alone, busy, connect, fix, only, pressure, server as own_server};
 use crate::server::{Database, Server, execute, query, shown, text, trial, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
@@ -13,10 +13,11 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "endings::track_activities_off", no_activities),
         trial(server, "endings::an_index_built_concurrently", concurrent_build),
         trial(server, "endings::a_dump", dump),
+        alone("endings::sessions_that_hold_something_are_spared", spared),
     ]
 }
 
-fn connect(database: &Database, application: &str) -> (Client, i32) {
+fn open_as(database: &Database, application: &str) -> (Client, i32) {
     let mut client = database.connect();
     execute(&mut client, &format!("set application_name = '{application}'"));
     let pid = value(&mut client, "select pg_backend_pid()");
@@ -25,7 +26,7 @@ fn connect(database: &Database, application: &str) -> (Client, i32) {
 
 /// Lets it run, until it sleeps or waits.
 fn start(database: &Database, application: &str, sql: &str) -> i32 {
-    let (client, pid) = connect(database, application);
+    let (client, pid) = open_as(database, application);
     busy(client, sql);
     let waits = format!("select wait_event_type in ('Timeout', 'Lock') from pg_stat_activity where pid = {pid}");
     let mut other = database.connect();
@@ -75,7 +76,7 @@ fn savepoint(database: &Database) {
 
 fn no_activities(database: &Database) {
     let mut client = of_blocked(database);
-    let (mut silent, pid) = connect(database, "silent");
+    let (mut silent, pid) = open_as(database, "silent");
     execute(&mut silent, "set track_activities = off; begin; update t set n = 1 where id = 1");
     start(database, "waiter", "update t set n = 2 where id = 1");
     let found = finding(&mut client, "sessions_blocked");
@@ -90,7 +91,7 @@ fn no_activities(database: &Database) {
     ended(&mut client, pid, &found);
     assert!(silent.batch_execute("select").is_err(), "it has been ended");
     // Nothing tells one transaction from the next.
-    let (mut silent, _) = connect(database, "silent");
+    let (mut silent, _) = open_as(database, "silent");
     execute(&mut silent, "set track_activities = off; begin; lock t in share mode");
     start(database, "waiter", "update t set n = 2 where id = 1");
     let found = finding(&mut client, "sessions_blocked");
@@ -129,7 +130,7 @@ fn concurrent_build(database: &Database) {
 fn dump(database: &Database) {
     let mut client = of_blocked(database);
     execute(&mut client, "create table big as select g, repeat('x', 1000) as filler from generate_series(1, 20000) g");
-    let (mut dump, pid) = connect(database, "pg_dump");
+    let (mut dump, pid) = open_as(database, "pg_dump");
     execute(&mut dump, "begin isolation level repeatable read");
     // Nobody reads what it sends.
     let reader = dump.copy_out("copy big to stdout").unwrap();
@@ -151,4 +152,46 @@ fn dump(database: &Database) {
     let found = finding(&mut client, "sessions_blocked");
     assert!(text(&found, "risk").contains("The dump fails, and has to be taken again."), "{found:#}");
     drop(reader);
+}
+
+fn spared() {
+    let database = own_server(&["max_connections = 100"]);
+    let mut client = database.connect();
+    execute(&mut client, "create role narrow login connection limit 10");
+    execute(&mut client, "create database fresh");
+    for rule in ["role_connection_limit_saturated", "connection_slots_saturated"] {
+        query(&mut client, &format!("select dbre.configure_rule('{rule}', options => '{{\"min_idle_seconds\": 0}}')"));
+    }
+    // They have been idle for longest.
+    let uses = ["listen jobs", "select pg_advisory_lock(42)", "create temp table mine (id int)"];
+    let mut open: Vec<Client> = Vec::new();
+    for sql in uses {
+        let mut session = connect(&database, "narrow", "api");
+        execute(&mut session, sql);
+        open.push(session);
+    }
+    // Others have run since.
+    execute(&mut open[1], "select 1");
+    execute(&mut open[2], "select 1");
+    open.extend((0..7).map(|_| connect(&database, "narrow", "api")));
+    let finding = only(&pressure(&mut client, "").0, "role_connection_limit_saturated").clone();
+    assert!(text(&finding, "cause").contains("3 idle sessions are spared"), "{finding:#}");
+    fix(&mut client, &finding);
+    let left = open.iter_mut().filter_map(|session| session.batch_execute("select 1").ok()).count();
+    assert_eq!(left, 7, "{finding:#}");
+    assert!(open[..3].iter_mut().all(|session| session.batch_execute("select 1").is_ok()), "{finding:#}");
+    drop(open);
+
+    // What takes the slots is not in the database that is asked about.
+    let fresh = Database { server: database.server.clone(), name: "fresh".to_string() };
+    let _idle: Vec<Client> = (0..85).map(|_| connect(&fresh, "postgres", "api")).collect();
+    let finding = only(&pressure(&mut client, "'pool'").0, "connection_slots_saturated").clone();
+    let cause = text(&finding, "cause");
+    assert!(finding["fix_sql"].is_null(), "{finding:#}");
+    assert!(
+        cause.contains("85 idle sessions are in other databases") && !cause.contains("nothing can be ended"),
+        "{finding:#}"
+    );
+    let finding = only(&pressure(&mut client, "").0, "connection_slots_saturated").clone();
+    fix(&mut client, &finding);
 }

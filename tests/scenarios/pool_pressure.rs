@@ -16,7 +16,6 @@ pub fn trials() -> Vec<Trial> {
         alone("pool_pressure::a_chain_of_50", chain),
         alone("pool_pressure::a_deadlock_in_making", deadlock),
         alone("pool_pressure::a_database_and_a_role_at_their_limit", limits),
-        alone("pool_pressure::sessions_that_hold_something_are_spared", spared),
     ]
 }
 
@@ -81,7 +80,7 @@ pub fn waiting(client: &mut Client, sessions: i64) {
 
 /// Pastes the fix, and looks with what the finding says shows that it worked.
 #[track_caller]
-fn fix(client: &mut Client, finding: &Value) {
+pub fn fix(client: &mut Client, finding: &Value) {
     execute(client, text(finding, "fix_sql"));
     let verify = text(finding, "verify_sql");
     wait_until(verify, || query(client, verify).iter().all(|row| row.try_get::<_, bool>(0).unwrap_or(true)));
@@ -298,46 +297,4 @@ fn limits() {
     let (findings, pools) = pressure(&mut client, "'small'");
     assert!(pools.iter().all(|pool| pool["database"] == "small") && !pools.is_empty(), "{}", shown(&pools));
     assert!(!has(&findings, "role_connection_limit_saturated"), "{}", shown(&findings));
-}
-
-fn spared() {
-    let database = server(&["max_connections = 100"]);
-    let mut client = database.connect();
-    execute(&mut client, "create role narrow login connection limit 10");
-    execute(&mut client, "create database fresh");
-    for rule in ["role_connection_limit_saturated", "connection_slots_saturated"] {
-        query(&mut client, &format!("select dbre.configure_rule('{rule}', options => '{{\"min_idle_seconds\": 0}}')"));
-    }
-    // They have been idle for longest.
-    let uses = ["listen jobs", "select pg_advisory_lock(42)", "create temp table mine (id int)"];
-    let mut open: Vec<Client> = Vec::new();
-    for sql in uses {
-        let mut session = connect(&database, "narrow", "api");
-        execute(&mut session, sql);
-        open.push(session);
-    }
-    // Others have run since.
-    execute(&mut open[1], "select 1");
-    execute(&mut open[2], "select 1");
-    open.extend((0..7).map(|_| connect(&database, "narrow", "api")));
-    let finding = only(&pressure(&mut client, "").0, "role_connection_limit_saturated").clone();
-    assert!(text(&finding, "cause").contains("3 idle sessions are spared"), "{finding:#}");
-    fix(&mut client, &finding);
-    let left = open.iter_mut().filter_map(|session| session.batch_execute("select 1").ok()).count();
-    assert_eq!(left, 7, "{finding:#}");
-    assert!(open[..3].iter_mut().all(|session| session.batch_execute("select 1").is_ok()), "{finding:#}");
-    drop(open);
-
-    // What takes the slots is not in the database that is asked about.
-    let fresh = Database { server: database.server.clone(), name: "fresh".to_string() };
-    let _idle: Vec<Client> = (0..85).map(|_| connect(&fresh, "postgres", "api")).collect();
-    let finding = only(&pressure(&mut client, "'pool'").0, "connection_slots_saturated").clone();
-    let cause = text(&finding, "cause");
-    assert!(finding["fix_sql"].is_null(), "{finding:#}");
-    assert!(
-        cause.contains("85 idle sessions are in other databases") && !cause.contains("nothing can be ended"),
-        "{finding:#}"
-    );
-    let finding = only(&pressure(&mut client, "").0, "connection_slots_saturated").clone();
-    fix(&mut client, &finding);
 }
