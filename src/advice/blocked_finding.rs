@@ -2,11 +2,18 @@
 
 use super::blocked_trees::{Reason, Tree, trees};
 use super::blocking::{self, Blocking};
+use super::end_parties::Script;
 use super::end_session::duration;
 use crate::facts::Facts;
+use crate::facts::activity::locks::{LockWait, Party};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{OptionSpec, Options};
 use crate::units::Count;
+use std::collections::{BTreeSet, HashSet};
+
+/// Of several that hold up others together, so many are told of, and so many are in evidence.
+const HOLDERS_NAMED: usize = 3;
+const HOLDERS_SHOWN: usize = 20;
 
 /// How long and how many is how bad; for every rule on blocked sessions the same.
 pub const OPTIONS: [OptionSpec; 3] = [
@@ -33,28 +40,34 @@ pub fn of_roots(
     facts: &Facts,
     options: &Options,
     reason: Reason,
-    complete: impl Fn(&Blocking, &Tree, &mut Finding),
+    complete: impl Fn(&Blocking, &[&Party], &mut Finding),
 ) -> Vec<Finding> {
     let blocking = Blocking::of(facts.activity());
-    let of_reason = trees(&blocking).into_iter().filter(|tree| tree.reason == reason);
     let finding = |tree: Tree| {
-        let mut finding = of_root(&blocking, &tree, options)?;
-        complete(&blocking, &tree, &mut finding);
+        let mut finding = of_tree(&blocking, &tree, options)?;
+        complete(&blocking, &blocking.parties(&tree.roots), &mut finding);
         Some(finding)
     };
-    of_reason.filter_map(finding).collect()
+    trees(&blocking, reason).into_iter().filter_map(finding).collect()
 }
 
-fn of_root(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding> {
-    let waiting = blocking.waiting(&tree.waiting);
-    if waiting.longest_seconds < options.number("min_seconds") || !blocking.concerns_any(tree.root, &tree.waiting) {
+fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding> {
+    let waiting = blocking.waiting(&tree.roots, &tree.waiting);
+    if waiting.longest_seconds < options.number("min_seconds") || !blocking.concerns_any(&tree.roots, &tree.waiting) {
         return None;
     }
-    let root = blocking.party(&blocking.nodes[tree.root]);
-    let ending = blocking.ending(root);
-    let count = tree.waiting.len();
-    let (who, doing) = (blocking.described(root), blocking.doing(root));
-    let mut evidence = blocking.of_root(root);
+    let roots = blocking.parties(&tree.roots);
+    let (count, dear) = (tree.waiting.len(), is_dear(blocking, tree));
+    let (script, after) = match dear {
+        true => cancel(blocking, tree),
+        false => (blocking.end_all(&roots), count - tree.freed),
+    };
+    let mut evidence = match roots.as_slice() {
+        [root] => blocking.of_root(root),
+        _ => {
+            object! { "holders": roots.iter().take(HOLDERS_SHOWN).map(|root| blocking.of_root(root)).collect::<Vec<_>>() }
+        }
+    };
     evidence.extend(object! {
         "blocked": count,
         "blocked_directly": waiting.directly,
@@ -62,32 +75,149 @@ fn of_root(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
         "longest_wait_seconds": waiting.longest_seconds,
         "waiting": waiting.rows,
     });
+    if !tree.others.is_empty() {
+        let others = blocking.parties(&tree.others);
+        evidence.insert("also_held_up_by".to_string(), others.iter().map(|party| blocking.identity(party)).collect());
+    }
     Some(Finding {
         severity: severity(options, count, waiting.longest_seconds),
-        object: blocking.identity(root),
+        object: object_of(blocking, tree),
         weight: count as u64,
-        summary: format!(
-            "{} for {who}, which {doing}; the longest for {}",
-            sessions_wait(count),
-            duration(waiting.longest_seconds)
-        ),
+        summary: summary(blocking, tree, waiting.longest_seconds),
         cause: format!(
-            "{}{doing}.{}{} {} because of it, {} of them directly; the longest chain below it has {}.{}",
-            capital(&format!("{who} ")),
-            blocking.last_statement(root),
-            blocking::holds(root).map_or(String::new(), |holds| format!(" It holds {holds}.")),
+            "{} {} because of {}, {} of them directly; the longest chain has {}.{}{}{}",
+            roots.iter().take(HOLDERS_NAMED).map(|root| told(blocking, root)).collect::<Vec<_>>().join(" "),
             sessions_wait(count),
+            if roots.len() == 1 { "it".to_string() } else { format!("these {}", roots.len()) },
             waiting.directly,
             waiting.deepest,
-            blocking::why_no_fix(&ending),
+            if dear { String::new() } else { rest(blocking, tree) },
+            instead(blocking, tree, dear, script.is_ok()),
+            blocking::why_no_fix(&script),
         ),
         evidence,
-        impact: object! { "sessions_waiting": change((count, "measured"), (0, "estimated")) },
-        fix_sql: ending.as_ref().ok().map(|ending| ending.sql.clone()),
-        risk: ending.map_or_else(|_| Finding::that_changes_nothing().risk, |ending| ending.risk),
-        verify_sql: Some(blocking::verify_sql(root)),
+        impact: object! { "sessions_waiting": change((count, "measured"), (after, "estimated")) },
+        fix_sql: script.as_ref().ok().map(|script| script.sql.clone()),
+        risk: script.map_or_else(|_| Finding::that_changes_nothing().risk, |script| script.risk),
+        verify_sql: Some(blocking::verify_sql(&roots)),
         ..Finding::that_changes_nothing()
     })
+}
+
+/// One root is what it is; several are told by what they hold, for each may be another a moment later.
+fn object_of(blocking: &Blocking, tree: &Tree) -> String {
+    let roots = blocking.parties(&tree.roots);
+    if let [root] = roots.as_slice() {
+        return blocking.identity(root);
+    }
+    let of_root: HashSet<usize> = tree.roots.iter().map(|root| blocking.nodes[*root].party).collect();
+    let direct = |wait: &&LockWait| wait.blockers.iter().any(|blocker| of_root.contains(&blocker.party));
+    let waiting = blocking.parties(&tree.waiting);
+    let targets = waiting.iter().flat_map(|party| &party.waits).filter(direct);
+    let targets: BTreeSet<&str> = targets.map(|wait| wait.target.name.as_str()).collect();
+    format!("holders of {}", targets.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+fn summary(blocking: &Blocking, tree: &Tree, seconds: f64) -> String {
+    let roots = blocking.parties(&tree.roots);
+    let (waits, longest) = (sessions_wait(tree.waiting.len()), duration(seconds));
+    let others = match tree.others.len() {
+        0 => String::new(),
+        1 => ", and for another".to_string(),
+        count => format!(", and for {count} others"),
+    };
+    match roots.as_slice() {
+        [root] => {
+            let (who, doing) = (blocking.described(root), blocking.doing(root));
+            format!("{waits} for {who}, which {doing}{others}; the longest for {longest}")
+        }
+        _ => {
+            let mut named: Vec<String> =
+                roots.iter().take(HOLDERS_NAMED).map(|root| blocking.described(root)).collect();
+            if roots.len() > HOLDERS_NAMED {
+                named.push("…".to_string());
+            }
+            let (count, named) = (roots.len(), named.join(", "));
+            format!("{waits} for {count} sessions together{others}: {named}; the longest for {longest}")
+        }
+    }
+}
+
+/// A root, what it does and what it holds.
+fn told(blocking: &Blocking, root: &Party) -> String {
+    format!(
+        "{} {}.{}{}",
+        capital(&blocking.described(root)),
+        blocking.doing(root),
+        blocking.last_statement(root),
+        blocking::holds(root).map_or(String::new(), |holds| format!(" It holds {holds}.")),
+    )
+}
+
+/// What the end of the roots does not do.
+fn rest(blocking: &Blocking, tree: &Tree) -> String {
+    let (several, left) = (tree.roots.len() > 1, tree.waiting.len() - tree.freed);
+    let together = if several { " The end of one of them alone frees nobody." } else { "" };
+    if left == 0 {
+        return together.to_string();
+    }
+    let ended = if several { "The end of all of them" } else { "Its end alone" };
+    let (frees, rest) = match tree.freed {
+        0 => ("frees nobody".to_string(), "who waits"),
+        freed => (format!("lets {freed} of {} go on", tree.waiting.len()), "the rest"),
+    };
+    let also = match tree.others.is_empty() {
+        true => "is in a circle besides, or waits for one (deadlock_in_making)".to_string(),
+        false => format!("also waits for {}", blocking.with_endings(&blocking.parties(&tree.others))),
+    };
+    format!("{together} {ended} {frees}: {rest} {also}.")
+}
+
+/// What one of them does takes long to do again, and whoever waits for it asks for a strong lock: that can wait.
+fn is_dear(blocking: &Blocking, tree: &Tree) -> bool {
+    blocking.parties(&tree.roots).iter().any(|root| blocking.is_dear(root))
+}
+
+/// Those in front, and how many wait once they do not any more.
+fn cancel(blocking: &Blocking, tree: &Tree) -> (Result<Script, String>, usize) {
+    let waits = blocking.waits();
+    let in_front = waits.blocked_by(&tree.roots);
+    let cheap = |place: &usize| {
+        let party = blocking.party(&blocking.nodes[*place]);
+        let client = blocking.session(party).is_some_and(|session| session.is_client() || session.hidden);
+        client && !blocking.is_dear(party)
+    };
+    let cancelled: Vec<usize> = tree.waiting.iter().copied().filter(|place| in_front[*place] && cheap(place)).collect();
+    if cancelled.is_empty() {
+        let why =
+            "what waits would have to be done again as well, or is the server's own: it goes on when the other is done";
+        return (Err(why.to_string()), tree.waiting.len());
+    }
+    let freed = waits.freed(&cancelled);
+    let goes_on = tree.waiting.iter().filter(|place| freed.binary_search(place).is_ok()).count();
+    (blocking.end_all(&blocking.parties(&cancelled)), tree.waiting.len() - cancelled.len() - goes_on)
+}
+
+/// The other way, where what holds is dear, or it takes the end of more sessions than wait.
+fn instead(blocking: &Blocking, tree: &Tree, dear: bool, fixed: bool) -> String {
+    if dear {
+        let roots = blocking.parties(&tree.roots);
+        let end = match blocking.end_all(&roots) {
+            Ok(script) if roots.len() <= HOLDERS_NAMED => format!(" To end it all the same: {}", script.sql),
+            _ => String::new(),
+        };
+        let cancels = if fixed { ": fix_sql cancels those in front of it" } else { "" };
+        return format!(" What holds them up would have to be done again from the start{cancels}.{end}");
+    }
+    if tree.roots.len() <= tree.waiting.len() || tree.freed == 0 {
+        return String::new();
+    }
+    match blocking.end_all(&blocking.parties(&tree.waiting)) {
+        Ok(script) => {
+            format!(" Those that wait are fewer than those that hold; to cancel them instead: {}", script.sql)
+        }
+        Err(_) => String::new(),
+    }
 }
 
 /// `1 session waits`, `5 sessions wait`
@@ -95,7 +225,7 @@ pub fn sessions_wait(count: usize) -> String {
     format!("{} {}", Count(count as u64).of("session"), if count == 1 { "waits" } else { "wait" })
 }
 
-fn capital(text: &str) -> String {
+pub fn capital(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
 }

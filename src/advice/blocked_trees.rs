@@ -1,15 +1,16 @@
-//! Which blocked sessions are whose matter: each is reported once, by the rule that knows what to do about it.
+//! Which blocked sessions are whose matter: each is reported by the rule that knows what to do about it, once for each that has to
+//! end before it goes on.
 
 use super::blocking::{self, Blocking};
+use super::lock_waits::LockWaits;
 use crate::facts::activity::State;
 use crate::facts::activity::locks::{Kind, LockWait, Mode, Party, Who};
-use std::collections::{BTreeMap, HashSet};
+use crate::facts::migration::text::lexer::{self, Tokens};
+use std::collections::{BTreeMap, HashMap};
 
 /// What kind of root holds up others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// They block each other.
-    Cycle,
     Prepared,
     /// A VACUUM that does not yield.
     Vacuum,
@@ -18,13 +19,16 @@ pub enum Reason {
     Session,
 }
 
-/// A root, and those that it holds up; without those whom a waiting request for a strong lock holds up.
+/// Roots, and those that they hold up; without those whom a waiting request for a strong lock holds up.
 pub struct Tree {
-    /// Its place in the tree.
-    pub root: usize,
-    pub reason: Reason,
+    /// Places in the tree. More than one only where the end of one alone frees nobody.
+    pub roots: Vec<usize>,
     /// Their places, in order.
     pub waiting: Vec<usize>,
+    /// So many of them go on when the roots have ended.
+    pub freed: usize,
+    /// Who, beside the roots, holds up the rest.
+    pub others: Vec<usize>,
 }
 
 /// Requests for a strong lock on one relation that wait, and those who would not wait but for them.
@@ -37,51 +41,107 @@ pub struct Queue {
     pub holders: Vec<usize>,
 }
 
-pub fn trees(blocking: &Blocking) -> Vec<Tree> {
-    let elsewhere: HashSet<usize> = queues(blocking)
-        .into_iter()
-        .filter(|queue| !has_vacuum(blocking, queue))
-        .flat_map(|queue| queue.requests.into_iter().chain(queue.behind))
-        .collect();
-    let mut of_root: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (place, node) in blocking.nodes.iter().enumerate().filter(|(place, node)| *place != node.root) {
-        if !elsewhere.contains(&place) {
-            of_root.entry(node.root).or_default().push(place);
+/// Of roots that nobody blocks; who block each other have a rule of their own.
+pub fn trees(blocking: &Blocking, of: Reason) -> Vec<Tree> {
+    let waits = blocking.waits();
+    let mut queued = vec![false; blocking.nodes.len()];
+    for queue in queues_behind_sessions(blocking) {
+        queue.requests.iter().chain(&queue.behind).for_each(|place| queued[*place] = true);
+    }
+    let mut trees: Vec<Tree> = Vec::new();
+    for roots in roots(blocking, of, &queued) {
+        let waiting = waits.held_up(roots[0], &queued);
+        let mut tree = Tree { roots, waiting, freed: 0, others: Vec::new() };
+        tree.freed = if tree.roots.len() > 1 { 0 } else { goes_on(&tree, &waits.freed(&tree.roots)) };
+        if tree.freed == 0 && of.may_share() {
+            let together = |other: &mut Tree| other.freed == 0 && meet(&other.waiting, &tree.waiting);
+            let met: Vec<Tree> = trees.extract_if(.., together).collect();
+            for other in met {
+                tree.roots.extend(other.roots);
+                tree.waiting.extend(other.waiting);
+            }
+            tree.roots.sort_unstable();
+            tree.waiting.sort_unstable();
+            tree.waiting.dedup();
+        }
+        trees.push(tree);
+    }
+    trees.iter_mut().for_each(|tree| measure(tree, waits));
+    trees
+}
+
+/// Those who block the same ones directly together, for the end of one of them alone frees nobody.
+fn roots(blocking: &Blocking, of: Reason, queued: &[bool]) -> Vec<Vec<usize>> {
+    let mut roots: Vec<Vec<usize>> = Vec::new();
+    let mut of_waiters: HashMap<Vec<usize>, usize> = HashMap::new();
+    for (root, node) in blocking.nodes.iter().enumerate() {
+        let party = blocking.party(node);
+        let direct = blocking.waits().waiters(root).iter().copied().filter(|waiter| !queued[*waiter]);
+        let direct: Vec<usize> = direct.collect();
+        // One that has begun to wait is passing: what it waits for has been let go since.
+        let is_root = node.parent.is_none() && node.cycle.is_none() && party.waits.is_empty();
+        if !is_root || direct.is_empty() || reason(blocking, party, &direct) != of {
+            continue;
+        }
+        match of_waiters.get(&direct).filter(|_| of.may_share()) {
+            Some(first) => roots[*first].push(root),
+            None => {
+                of_waiters.insert(direct, roots.len());
+                roots.push(vec![root]);
+            }
         }
     }
-    let tree = |(root, waiting): (usize, Vec<usize>)| {
-        let party = blocking.party(&blocking.nodes[root]);
-        // What it waits for has been let go since.
-        let passing = !party.waits.is_empty() && blocking.nodes[root].cycle.is_none();
-        (!passing).then(|| Tree { root, reason: reason(blocking, root, &waiting), waiting })
-    };
-    of_root.into_iter().filter_map(tree).collect()
+    roots
 }
 
-/// Of them those that no VACUUM holds up.
-pub fn queues_behind_sessions(blocking: &Blocking) -> Vec<Queue> {
-    queues(blocking).into_iter().filter(|queue| !has_vacuum(blocking, queue)).collect()
-}
-
-fn has_vacuum(blocking: &Blocking, queue: &Queue) -> bool {
-    queue.holders.iter().any(|holder| is_vacuum(blocking, blocking.party(&blocking.nodes[*holder])))
-}
-
-fn reason(blocking: &Blocking, root: usize, waiting: &[usize]) -> Reason {
-    let node = &blocking.nodes[root];
-    let party = blocking.party(node);
-    if node.cycle.is_some() {
-        return Reason::Cycle;
+impl Reason {
+    /// Several roots of this kind may be one matter.
+    fn may_share(self) -> bool {
+        matches!(self, Reason::Advisory | Reason::Session)
     }
-    if matches!(party.who, Who::Prepared(_)) {
+}
+
+fn goes_on(tree: &Tree, freed: &[usize]) -> usize {
+    freed.iter().filter(|place| tree.waiting.binary_search(place).is_ok()).count()
+}
+
+fn measure(tree: &mut Tree, waits: &LockWaits) {
+    let freed = waits.freed(&tree.roots);
+    tree.freed = goes_on(tree, &freed);
+    let mut known = vec![false; waits.count()];
+    freed.iter().for_each(|place| known[*place] = true);
+    let stays: Vec<usize> = tree.waiting.iter().copied().filter(|place| !known[*place]).collect();
+    tree.roots.iter().chain(&tree.waiting).for_each(|place| known[*place] = true);
+    let blockers = stays.iter().flat_map(|place| waits.blockers(*place));
+    blockers.for_each(|(blocker, _)| {
+        if !known[*blocker] {
+            known[*blocker] = true;
+            tree.others.push(*blocker);
+        }
+    });
+    tree.others.sort_unstable();
+}
+
+/// Both are in order.
+fn meet(one: &[usize], other: &[usize]) -> bool {
+    one.iter().any(|place| other.binary_search(place).is_ok())
+}
+
+/// Of them those whom others than a VACUUM hold up, too.
+pub fn queues_behind_sessions(blocking: &Blocking) -> Vec<Queue> {
+    let vacuum = |holder: &usize| is_vacuum(blocking, blocking.party(&blocking.nodes[*holder]));
+    queues(blocking).into_iter().filter(|queue| !queue.holders.iter().all(vacuum)).collect()
+}
+
+fn reason(blocking: &Blocking, root: &Party, direct: &[usize]) -> Reason {
+    if matches!(root.who, Who::Prepared(_)) {
         return Reason::Prepared;
     }
-    if is_vacuum(blocking, party) {
+    if is_vacuum(blocking, root) {
         return Reason::Vacuum;
     }
-    let mut direct = waiting.iter().map(|place| &blocking.nodes[*place]).filter(|below| below.parent == Some(root));
-    let advisory = |below| blocking.party(below).waits.iter().all(|wait| wait.target.kind == Kind::Advisory);
-    match direct.all(advisory) {
+    let waits = |place: &usize| &blocking.party(&blocking.nodes[*place]).waits;
+    match direct.iter().flat_map(waits).all(|wait| wait.target.kind == Kind::Advisory) {
         true => Reason::Advisory,
         false => Reason::Session,
     }
@@ -94,8 +154,10 @@ pub fn is_vacuum(blocking: &Blocking, party: &Party) -> bool {
     match session.kind.as_str() {
         "autovacuum worker" => session.prevents_wraparound(),
         _ => {
-            let first = query.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty());
-            let vacuums = first.is_some_and(|word| word.eq_ignore_ascii_case("vacuum"));
+            let first = Tokens::of(query).find(|token| token.kind != lexer::Kind::Comment);
+            // A comment may be longer than what is kept of the statement.
+            let reports = blocking.activity.progress_of(session).is_some_and(|progress| progress.command == "VACUUM");
+            let vacuums = reports || first.is_some_and(|token| token.word("vacuum"));
             // VACUUM FULL is no maintenance that goes on beside the others.
             let strong = party
                 .holds
@@ -108,66 +170,39 @@ pub fn is_vacuum(blocking: &Blocking, party: &Party) -> bool {
 
 fn queues(blocking: &Blocking) -> Vec<Queue> {
     let strong = |wait: &&LockWait| wait.target.kind == Kind::Relation && wait.mode.is_some_and(|mode| !mode.is_weak());
-    let mut by_relation: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    // Databases that were cloned share OIDs.
+    let mut by_relation: BTreeMap<(u32, Option<u32>), (&str, Vec<usize>)> = BTreeMap::new();
     for (place, node) in blocking.nodes.iter().enumerate() {
         let party = blocking.party(node);
         if let Some(wait) = party.waits.iter().find(strong)
             && blocking.session(party).is_some_and(|session| session.is_client())
         {
-            by_relation.entry(&wait.target.name).or_default().push(place);
+            let key = (wait.target.database, wait.target.relation);
+            by_relation.entry(key).or_insert((&wait.target.name, Vec::new())).1.push(place);
         }
     }
     if by_relation.is_empty() {
         return Vec::new();
     }
-    let places = places(blocking);
-    let mut ahead = vec![false; places.len()];
-    let blockers = blocking.nodes.iter().flat_map(|node| &blocking.party(node).waits).flat_map(|wait| &wait.blockers);
-    blockers.filter(|blocker| !blocker.holds).for_each(|blocker| ahead[places[blocker.party]] = true);
-    by_relation.values_mut().for_each(|requests| requests.retain(|place| ahead[*place]));
-    let queue = |(relation, requests)| queue(blocking, &places, relation, requests);
-    by_relation.into_iter().filter(|(_, requests)| !requests.is_empty()).filter_map(queue).collect()
-}
-
-/// Of each party, its place in the tree.
-fn places(blocking: &Blocking) -> Vec<usize> {
-    let mut places = vec![0; blocking.nodes.len()];
-    blocking.nodes.iter().enumerate().for_each(|(place, node)| places[node.party] = place);
-    places
-}
-
-fn queue(blocking: &Blocking, places: &[usize], relation: &str, requests: Vec<usize>) -> Option<Queue> {
-    let blockers = |place: usize| {
-        blocking
-            .party(&blocking.nodes[place])
-            .waits
-            .iter()
-            .flat_map(|wait| &wait.blockers)
-            .map(|blocker| (places[blocker.party], blocker.holds))
+    let waits = blocking.waits();
+    let mut ahead = vec![false; blocking.nodes.len()];
+    let blockers = (0..ahead.len()).flat_map(|place| waits.blockers(place));
+    blockers.filter(|(_, holds)| !holds).for_each(|(blocker, _)| ahead[*blocker] = true);
+    let queue = |(relation, mut requests): (&str, Vec<usize>)| {
+        requests.retain(|place| ahead[*place]);
+        queue(blocking, relation, requests)
     };
-    // In the order of the tree those come first who block others, but one may have a second blocker further down.
-    let mut freed = vec![false; blocking.nodes.len()];
-    requests.iter().for_each(|request| freed[*request] = true);
-    let mut behind = Vec::new();
-    loop {
-        let before = behind.len();
-        for place in 0..freed.len() {
-            let mut all = blockers(place).peekable();
-            if !freed[place] && all.peek().is_some() && all.all(|(blocker, _)| freed[blocker]) {
-                freed[place] = true;
-                behind.push(place);
-            }
-        }
-        if behind.len() == before {
-            break;
-        }
-    }
-    behind.sort_unstable();
+    by_relation.into_values().filter_map(queue).collect()
+}
+
+fn queue(blocking: &Blocking, relation: &str, requests: Vec<usize>) -> Option<Queue> {
+    let waits = blocking.waits();
+    let behind = waits.freed(&requests);
     let mut holders: Vec<usize> = requests
         .iter()
-        .flat_map(|request| blockers(*request))
+        .flat_map(|request| waits.blockers(*request))
         .filter(|(blocker, holds)| *holds && !requests.contains(blocker))
-        .map(|(blocker, _)| blocker)
+        .map(|(blocker, _)| *blocker)
         .collect();
     holders.sort_unstable();
     holders.dedup();

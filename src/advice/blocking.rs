@@ -2,6 +2,7 @@
 
 use super::end_session::{Ending, Frees};
 use super::lock_tree::{self, Node};
+use super::lock_waits::LockWaits;
 use super::logged::excerpt;
 use crate::facts::activity::locks::{Kind, LockWait, Party, Who};
 use crate::facts::activity::{Activity, Prepared, Session, State};
@@ -37,6 +38,15 @@ impl<'a> Blocking<'a> {
 
     pub fn party(&self, node: &Node) -> &'a Party {
         &self.activity.locks.parties[node.party]
+    }
+
+    pub fn waits(&self) -> &'a LockWaits {
+        let locks = &self.activity.locks;
+        locks.waits.get_or_init(|| LockWaits::of(self.nodes, &locks.parties))
+    }
+
+    pub fn parties(&self, places: &[usize]) -> Vec<&'a Party> {
+        places.iter().map(|place| self.party(&self.nodes[*place])).collect()
     }
 
     pub fn session(&self, party: &Party) -> Option<&'a Session> {
@@ -167,15 +177,36 @@ pub fn holds(party: &Party) -> Option<String> {
 }
 
 /// For a cause.
-pub fn why_no_fix(ending: &Result<Ending, String>) -> String {
+pub fn why_no_fix<T>(ending: &Result<T, String>) -> String {
     ending.as_ref().err().map_or(String::new(), |why| format!(" No fix_sql: {why}."))
 }
 
-/// True once nobody waits because of this party.
-pub fn verify_sql(party: &Party) -> String {
-    let root = match party.who {
-        Who::Process(pid) => format!("pid = {pid}"),
-        Who::Prepared(id) => format!("path = 'prepared {id}'"),
+/// True once nobody waits because of one of these.
+pub fn verify_sql(parties: &[&Party]) -> String {
+    verify(parties, "blocks_in_all > 0")
+}
+
+/// True once this holds for none of these. A parallel worker that waits is its leader in the tree.
+pub fn verify(parties: &[&Party], condition: &str) -> String {
+    let pids: Vec<String> = parties.iter().filter_map(|party| pid(party)).map(|pid| pid.to_string()).collect();
+    let prepared = parties.iter().filter_map(|party| match party.who {
+        Who::Process(_) => None,
+        Who::Prepared(id) => Some(format!("path = 'prepared {id}'")),
+    });
+    let processes = match pids.as_slice() {
+        [] => None,
+        [pid] => Some(format!("pid = {pid}")),
+        _ => Some(format!("pid = any ('{{{}}}')", pids.join(","))),
     };
-    format!("select not exists (select from dbre.lock_tree where {root} and blocks_in_all > 0) as cured;")
+    let each: Vec<String> = processes.into_iter().chain(prepared).collect();
+    let which = if each.len() == 1 { each[0].clone() } else { format!("({})", each.join(" or ")) };
+    format!("select not exists (select from dbre.lock_tree where {which} and {condition}) as cured;")
+}
+
+/// Of the process, or of the leader of parallel workers.
+pub fn pid(party: &Party) -> Option<i32> {
+    match party.who {
+        Who::Process(pid) => Some(pid),
+        Who::Prepared(_) => None,
+    }
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 const WAITING_SHOWN: usize = 20;
 
 pub struct Waiting {
-    /// By the root itself.
+    /// By one of the roots itself.
     pub directly: usize,
     pub deepest: usize,
     pub longest_seconds: f64,
@@ -46,11 +46,10 @@ impl Blocking<'_> {
         evidence
     }
 
-    /// Those at these places in the tree, for evidence.
-    pub fn waiting(&self, places: &[usize]) -> Waiting {
+    /// Those at these places in the tree, who wait because of these roots, for evidence.
+    pub fn waiting(&self, roots: &[usize], places: &[usize]) -> Waiting {
         let waited = |place: &usize| lock_tree::waited(&self.activity.locks.parties, self.nodes[*place].party);
-        let root = places.first().map(|place| self.nodes[*place].root);
-        let directly = places.iter().filter(|place| self.nodes[**place].parent == root).count();
+        let direct = self.waits().blocked_by(roots);
         let row = |place: &usize| {
             let party = self.party(&self.nodes[*place]);
             let wait = party.waits.first();
@@ -67,7 +66,7 @@ impl Blocking<'_> {
             })
         };
         Waiting {
-            directly,
+            directly: places.iter().filter(|place| direct[**place]).count(),
             deepest: places.iter().map(|place| self.nodes[*place].depth).max().unwrap_or(0),
             longest_seconds: rounded(places.iter().map(waited).fold(0.0, f64::max)),
             rows: places.iter().take(WAITING_SHOWN).map(row).collect(),
@@ -83,8 +82,8 @@ impl Blocking<'_> {
     }
 
     /// One of them is what the caller wants to know about.
-    pub fn concerns_any(&self, root: usize, places: &[usize]) -> bool {
-        places.iter().chain([&root]).any(|place| self.concerns(self.party(&self.nodes[*place])))
+    pub fn concerns_any(&self, roots: &[usize], places: &[usize]) -> bool {
+        places.iter().chain(roots).any(|place| self.concerns(self.party(&self.nodes[*place])))
     }
 
     /// Stays the same while the same session, or prepared transaction, does it.

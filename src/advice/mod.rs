@@ -1,6 +1,7 @@
 //! What needs search or arithmetic rather than a check.
 
 pub mod blocked_finding;
+pub mod blocked_replay;
 pub mod blocked_trees;
 pub mod blocking;
 mod blocking_words;
@@ -8,6 +9,7 @@ pub mod dynamic_sql;
 pub mod eager_loading;
 pub mod end_holder;
 mod end_loss;
+pub mod end_parties;
 pub mod end_session;
 pub mod end_sessions;
 pub mod holding_back;
@@ -16,6 +18,7 @@ pub mod index_selection;
 pub mod index_size;
 pub mod leaks;
 pub mod lock_tree;
+pub mod lock_waits;
 pub mod logged;
 pub mod long_running;
 pub mod lookups;

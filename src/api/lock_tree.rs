@@ -1,6 +1,6 @@
 //! `dbre.lock_tree()`, behind the view of that name.
 
-use crate::advice::blocking::{self, Blocking};
+use crate::advice::blocking::{self, Blocking, pid};
 use crate::advice::lock_tree::Node;
 use crate::db;
 use crate::facts::activity::locks::{Party, Who};
@@ -104,13 +104,6 @@ fn row(
         prepared.map(|one| one.gid.clone()),
         blocking.ending(party).ok().map(|ending| ending.sql),
     )
-}
-
-fn pid(party: &Party) -> Option<i32> {
-    match party.who {
-        Who::Process(pid) => Some(pid),
-        Who::Prepared(_) => None,
-    }
 }
 
 fn path(party: &Party, depth: usize) -> String {

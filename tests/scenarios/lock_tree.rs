@@ -46,13 +46,13 @@ fn agrees_with_the_server(client: &mut Client) {
     assert!(differ.is_empty(), "{}", shown(&differ));
 }
 
-fn least_seconds(client: &mut Client, rules: &[&str]) {
+pub fn least_seconds(client: &mut Client, rules: &[&str]) {
     for rule in rules {
         query(client, &format!("select dbre.configure_rule('{rule}', options => '{{\"min_seconds\": 0}}')"));
     }
 }
 
-const RULES: [&str; 5] = [
+pub const RULES: [&str; 5] = [
     "sessions_blocked",
     "lock_queue_behind_ddl",
     "blocked_by_prepared_transaction",
@@ -148,7 +148,7 @@ fn kinds() {
         ("e", "transactionid", "for row (0,1) of public.p"),
         ("f", "advisory", "SHARE on advisory lock 99, in parallel worker"),
         ("g", "safe snapshot", "a safe snapshot"),
-        ("h", "relation", "(of another database)"),
+        ("h", "relation", "(of database postgres)"),
     ];
     for (application, kind, wanted) in expected {
         let row = of_application(&rows, application);

@@ -20,6 +20,7 @@ mod index_advice_faults;
 mod index_advice_limits;
 mod index_advice_privileges;
 mod index_advice_tables;
+mod lock_roots;
 mod lock_tree;
 mod long_running;
 mod migration_corpus;
@@ -164,6 +165,7 @@ fn main() {
     drop(preloaded);
     trials.extend(pool_pressure::trials());
     trials.extend(pool_settings::trials());
+    trials.extend(lock_roots::trials());
     trials.extend(lock_tree::trials());
     trials.extend(pool_callers::trials());
     trials.extend(pool_leak::trials());

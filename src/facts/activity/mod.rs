@@ -113,7 +113,7 @@ impl Activity {
         // After the sessions: what has begun since is shown without its session, and no other's is taken for it.
         let snapshot = locks::Snapshot::take();
         let prepared = prepared::read(&slots);
-        let (locks, left_out) = locks::of(&snapshot, &sessions, &prepared);
+        let (locks, left_out) = locks::of(&snapshot, &sessions, &prepared, &slots);
         let mut left_out = Vec::from_iter(left_out);
         let caller = part("whose sessions the caller may end", &mut left_out, || Caller::read(&sessions));
         if slots.databases.is_none() {

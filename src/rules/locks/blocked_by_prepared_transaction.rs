@@ -38,6 +38,17 @@ pub static RULE: Rule = Rule {
             finds: 0,
             fix_clears: false,
         },
+        Case {
+            name: "with a session that holds the table, too",
+            setup: "select dbre.configure_rule('blocked_by_prepared_transaction', options => \
+                    '{\"min_seconds\": 0}'); create table t (id int); create table sessions (step int, session text, \
+                    role text, statement text, waits bool default false); insert into sessions values (1, \
+                    'coordinator', null, 'begin; insert into t values (1)', false), (2, 'coordinator', null, 'prepare \
+                    transaction ''' || current_database() || ' c''', false), (3, 'report', null, 'begin; select from \
+                    t', false), (4, 'migration', null, 'alter table t add n int', true)",
+            finds: 1,
+            fix_clears: false,
+        },
     ],
     check,
 };

@@ -3,7 +3,7 @@ use crate::advice::end_session::duration;
 use crate::advice::lock_tree;
 use crate::advice::logged::excerpt;
 use crate::facts::Facts;
-use crate::facts::activity::locks::{LockWait, Party, Who};
+use crate::facts::activity::locks::{LockWait, Party};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use serde_json::json;
@@ -71,19 +71,19 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
             cycles.entry(cycle).or_default().push(place);
         }
     }
-    let concern = |members: &&Vec<usize>| blocking.concerns_any(members[0], members);
+    let concern = |members: &&Vec<usize>| blocking.concerns_any(&[], members);
     Ok(cycles.values().filter(concern).filter_map(|members| judge(&blocking, members)).collect())
 }
 
 fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
     let circle = circle(blocking, members);
     let parties = &blocking.activity.locks.parties;
-    // Whoever has done least since it began, and so has least to do again.
+    // Whoever has done least since it began, and so has least to do again; a long piece of work begins anew, whatever it has written.
     let worth = |party: &usize| {
         let session = blocking.session(&parties[*party]);
         let writes = session.is_some_and(|session| session.transaction_id.is_some());
         let age = session.and_then(|session| session.transaction_seconds).unwrap_or(f64::MAX);
-        (writes, (age * 1000.0) as u64)
+        (blocking.work(&parties[*party]).is_some(), writes, (age * 1000.0) as u64)
     };
     let mut victims: Vec<usize> = circle.iter().map(|(party, _)| *party).collect();
     victims.sort_by_key(worth);
@@ -131,17 +131,12 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
 
 /// True once none of them waits in a circle, and none for the one that the fix ends: what it holds may outlive its statement.
 fn verify_sql(parties: &[Party], circle: &[(usize, &LockWait)], victim: Option<usize>) -> String {
-    let pid = |party: usize| match parties[party].who {
-        Who::Process(pid) => pid,
-        // It waits for nothing, and so is in no circle.
-        Who::Prepared(_) => 0,
+    let members: Vec<&Party> = circle.iter().map(|(party, _)| &parties[*party]).collect();
+    let condition = match victim.and_then(|victim| blocking::pid(&parties[victim])) {
+        Some(pid) => format!("(in_cycle or {pid} = any (blocked_by))"),
+        None => "in_cycle".to_string(),
     };
-    let members: Vec<String> = circle.iter().map(|(party, _)| pid(*party).to_string()).collect();
-    let still = victim.map_or(String::new(), |victim| format!(" or {} = any (blocked_by)", pid(victim)));
-    format!(
-        "select not exists (select from dbre.lock_tree where pid in ({}) and (in_cycle{still})) as cured;",
-        members.join(", ")
-    )
+    blocking::verify(&members, &condition)
 }
 
 /// The members one after another, each waiting for the next, the last for the first.

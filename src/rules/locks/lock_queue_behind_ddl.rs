@@ -1,11 +1,12 @@
 use crate::advice::blocked_finding::{OPTIONS, sessions_wait, severity};
 use crate::advice::blocked_trees::{Queue, queues_behind_sessions};
 use crate::advice::blocking::{self, Blocking};
-use crate::advice::end_session::{Ending, duration};
+use crate::advice::end_session::duration;
 use crate::facts::Facts;
 use crate::facts::activity::locks::{LockWait, Party};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
+use crate::units::Count;
 use serde_json::{Value, json};
 
 pub static RULE: Rule = Rule {
@@ -15,11 +16,13 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "A client's request for a lock on a relation, in SHARE UPDATE EXCLUSIVE or a stronger mode, waits for one who holds \
-                it and is no VACUUM, and others wait only because this request comes before theirs; one of them for at least \
-                min_seconds. At least many of them: critical; none for long_seconds: medium; else high. One finding for a relation.",
+                it and is no VACUUM, and others would not wait but for this request: it comes before theirs, or its transaction holds \
+                what they want; one of them for at least min_seconds. At least many of them: critical; none for long_seconds: medium; else \
+                high. One finding for a relation.",
     effect: "The table is as good as locked already, though the ALTER TABLE, DROP INDEX or LOCK has not begun: even readers queue \
              behind it, for as long as the longest transaction on the table goes on.",
-    workaround: "Cancel the request: it has done nothing yet. Run it again with a lock_timeout of a second or two, and retries.",
+    workaround: "Cancel the request: where it is the first of its transaction, nothing is lost. Run it again with a lock_timeout of a \
+                 second or two, and retries.",
     sources: &[
         "https://www.postgresql.org/docs/17/explicit-locking.html",
         "https://www.postgresql.org/docs/17/sql-altertable.html",
@@ -63,9 +66,35 @@ pub static RULE: Rule = Rule {
             finds: 0,
             fix_clears: false,
         },
+        Case {
+            name: "VACUUM and a reader hold it",
+            setup: "select dbre.configure_rule('lock_queue_behind_ddl', options => '{\"min_seconds\": 0}'); \
+                    create table t (id int); insert into t select generate_series(1, 100000); create table sessions \
+                    (step int, session text, role text, statement text, waits bool default false); insert into \
+                    sessions values (1, 'report', null, 'begin; select from t limit 1', false), (2, 'nightly', null, \
+                    'set vacuum_cost_limit = 1; set vacuum_cost_delay = 100', false), (3, 'nightly', null, 'vacuum t', \
+                    true), (4, 'migration', null, 'alter table t add n int', true), (5, 'one', null, 'select from t \
+                    limit 1', true)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "a migration in one transaction, which holds another table already",
+            setup: "select dbre.configure_rule('lock_queue_behind_ddl', options => '{\"min_seconds\": 0}'); \
+                    create table a (id int); create table b (id int); create table sessions (step int, session text, \
+                    role text, statement text, waits bool default false); insert into sessions values (1, 'report', \
+                    null, 'begin; select from b', false), (2, 'migration', null, 'begin; alter table a add n int; \
+                    insert into a values (1)', false), (3, 'migration', null, 'alter table b add n int', true), (4, \
+                    'one', null, 'select from a', true), (5, 'two', null, 'select from b', true)",
+            finds: 1,
+            fix_clears: true,
+        },
     ],
     check,
 };
+
+/// Of what the requests hold already, so much is named.
+const HELD_NAMED: usize = 3;
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let blocking = Blocking::of(facts.activity());
@@ -73,20 +102,17 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
 }
 
 fn judge(blocking: &Blocking, queue: &Queue, options: &Options) -> Option<Finding> {
-    let waiting = blocking.waiting(&queue.behind);
-    if waiting.longest_seconds < options.number("min_seconds")
-        || !blocking.concerns_any(queue.requests[0], &queue.behind)
+    let waiting = blocking.waiting(&queue.requests, &queue.behind);
+    if waiting.longest_seconds < options.number("min_seconds") || !blocking.concerns_any(&queue.requests, &queue.behind)
     {
         return None;
     }
-    let party = |place: &usize| blocking.party(&blocking.nodes[*place]);
-    let requests: Vec<&Party> = queue.requests.iter().map(party).collect();
+    let requests = blocking.parties(&queue.requests);
     let (first, count) = (requests[0], queue.behind.len());
     let wait = first.waits.iter().find(|wait| wait.target.relation.is_some())?;
-    let endings: Result<Vec<Ending>, String> = requests.iter().map(|party| blocking.ending(party)).collect();
-    let fix: Option<String> =
-        endings.as_ref().ok().map(|all| all.iter().map(|ending| ending.sql.as_str()).collect::<Vec<_>>().join("\n"));
-    let holders: Vec<Value> = queue.holders.iter().map(|place| Value::Object(blocking.of_root(party(place)))).collect();
+    let script = blocking.end_all(&requests);
+    let holders: Vec<Value> =
+        blocking.parties(&queue.holders).into_iter().map(|party| Value::Object(blocking.of_root(party))).collect();
     Some(Finding {
         severity: severity(options, count, waiting.longest_seconds),
         object: queue.relation.clone(),
@@ -99,12 +125,13 @@ fn judge(blocking: &Blocking, queue: &Queue, options: &Options) -> Option<Findin
             duration(waiting.longest_seconds)
         ),
         cause: format!(
-            "{}{} {} but for {}: their locks do not conflict with what is held.{}",
+            "{}{} {} would not wait but for {}: {}.{}",
             requests.iter().map(|party| request(blocking, party)).collect::<String>(),
             held_by(blocking, queue),
-            format_args!("{} would not wait", if count == 1 { "1 session".to_string() } else { format!("{count} sessions") }),
+            Count(count as u64).of("session"),
             if requests.len() == 1 { "this request" } else { "these requests" },
-            endings.as_ref().err().map_or(String::new(), |why| format!(" No fix_sql: {why}.")),
+            why_behind(blocking, queue),
+            blocking::why_no_fix(&script),
         ),
         evidence: object! {
             "relation": queue.relation,
@@ -116,20 +143,14 @@ fn judge(blocking: &Blocking, queue: &Queue, options: &Options) -> Option<Findin
             "waiting": waiting.rows,
         },
         impact: object! { "sessions_waiting": change((count, "measured"), (0, "estimated")) },
-        fix_sql: fix,
+        fix_sql: script.as_ref().ok().map(|script| script.sql.clone()),
         app_fix: Some(
             "Run it again as a migration that gives up soon: SET lock_timeout = '2s', and a retry on SQLSTATE 55P03 with a pause that \
              grows (Alembic: op.execute(\"SET LOCAL lock_timeout = '2s'\") first). dbre.migration_plan() writes such steps."
                 .to_string(),
         ),
-        risk: endings.map_or_else(
-            |_| Finding::that_changes_nothing().risk,
-            |all| all.first().map_or(String::new(), |ending| ending.risk.clone()),
-        ),
-        verify_sql: Some(format!(
-            "select not exists (select from dbre.lock_tree where pid = any ('{{{}}}') and blocks_in_all > 0) as cured;",
-            requests.iter().flat_map(|party| &party.waits).map(|wait| wait.pid.to_string()).collect::<Vec<_>>().join(",")
-        )),
+        risk: script.map_or_else(|_| Finding::that_changes_nothing().risk, |script| script.risk),
+        verify_sql: Some(blocking::verify_sql(&requests)),
         ..Finding::that_changes_nothing()
     })
 }
@@ -155,18 +176,38 @@ fn requested(blocking: &Blocking, party: &Party) -> Value {
     Value::Object(shown)
 }
 
-/// Who holds it, and how to end the first of them, if it is the request that must go through.
+/// Why those behind wait: for what comes before them, or for what the transaction of a request holds already.
+fn why_behind(blocking: &Blocking, queue: &Queue) -> String {
+    let by_request = |place: &&usize, held: bool| {
+        let blockers = blocking.waits().blockers(**place);
+        blockers.iter().any(|(blocker, holds)| *holds == held && queue.requests.contains(blocker))
+    };
+    let for_held = queue.behind.iter().filter(|place| by_request(place, true)).count();
+    let in_queue = queue.behind.iter().filter(|place| by_request(place, false) && !by_request(place, true)).count();
+    let requests = blocking.parties(&queue.requests);
+    if in_queue == queue.behind.len() {
+        let nothing_yet = match requests.iter().all(|party| blocking.has_done_nothing(party)) {
+            true => "; what waits in front of them has done nothing yet",
+            false => "",
+        };
+        return format!("what they want does not conflict with what is held{nothing_yet}");
+    }
+    let held = requests.iter().flat_map(|party| &party.holds).filter(|held| held.waited_for);
+    let mut held: Vec<String> = held.map(|held| format!("{} on {}", held.mode.sql(), held.target.name)).collect();
+    held.truncate(HELD_NAMED);
+    let more = queue.behind.len() - in_queue - for_held;
+    let parts = [
+        (in_queue, "behind it in the queue, and in no conflict with what is held there".to_string()),
+        (for_held, format!("for what its transaction holds already ({})", held.join(", "))),
+        (more, "for one of these".to_string()),
+    ];
+    let part = |(count, for_what): &(usize, String)| format!("{count} {for_what}");
+    parts.iter().filter(|(count, _)| *count > 0).map(part).collect::<Vec<_>>().join("; ")
+}
+
+/// Who holds it, and how to end them, if it is the request that must go through.
 fn held_by(blocking: &Blocking, queue: &Queue) -> String {
-    let Some(holder) = queue.holders.first().map(|place| blocking.party(&blocking.nodes[*place])) else {
-        return String::new();
-    };
-    let others = match queue.holders.len() {
-        1 => String::new(),
-        count => format!(" and {} more", count - 1),
-    };
-    let end = match blocking.ending(holder) {
-        Ok(ending) => format!(" (to let the request through instead, end it: {})", ending.sql),
-        Err(_) => String::new(),
-    };
-    format!("It is held by {}{others}, which {}{end}.", blocking.described(holder), blocking.doing(holder))
+    let holders = blocking.parties(&queue.holders);
+    let all = if holders.len() > 1 { "; to let the request through instead, all of them have to end" } else { "" };
+    format!("It is held by {}{all}.", blocking.with_endings(&holders))
 }

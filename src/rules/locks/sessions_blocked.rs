@@ -1,11 +1,12 @@
 use crate::advice::blocked_finding::{OPTIONS, of_roots};
-use crate::advice::blocked_trees::{Reason, Tree};
-use crate::advice::blocking::{self, Blocking};
+use crate::advice::blocked_replay;
+use crate::advice::blocked_trees::Reason;
+use crate::advice::blocking::Blocking;
+use crate::advice::end_parties::Work;
 use crate::facts::Facts;
-use crate::facts::activity::locks::{Kind, LockWait};
-use crate::finding::{Finding, Severity};
+use crate::facts::activity::locks::Party;
+use crate::finding::Severity;
 use crate::rule::{Case, Need, Options, Rule, Verdict};
-use crate::units::listing;
 use std::collections::BTreeSet;
 
 pub static RULE: Rule = Rule {
@@ -15,11 +16,13 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "A session, which waits for no lock itself, holds a lock that others have waited for, one of them for at least \
-                min_seconds; or, on a standby, a snapshot that replay waits for. At least many wait: critical; none for long_seconds: \
-                medium; else high. One finding for each such session, over whatever chain. Not: who waits for a prepared transaction, in a cycle, behind a request for a strong \
-                lock that waits itself, for a VACUUM, or only for advisory locks, which have rules of their own.",
+                min_seconds; or, on a standby, a snapshot that replay waits for. At least many wait: critical; none for long_seconds: medium; else high. One finding for each such \
+                session, over whatever chain; sessions of whom to end one alone frees nobody share one. Not for those who wait only \
+                for a prepared transaction, a VACUUM, advisory locks or each other, or behind a request for a strong lock that waits \
+                itself: they have rules of their own.",
     effect: "Each that waits holds a connection and its own locks; where requests keep coming, the pool runs dry.",
-    workaround: "End what blocks; then keep transactions short, and set lock_timeout, so that a request fails before the pool does.",
+    workaround: "End what blocks, or what waits where that builds an index CONCURRENTLY or dumps; then keep transactions short, and set \
+                 lock_timeout, so that a request fails before the pool does.",
     sources: &[
         "https://www.postgresql.org/docs/17/explicit-locking.html",
         "https://www.postgresql.org/docs/17/runtime-config-client.html#GUC-LOCK-TIMEOUT",
@@ -72,64 +75,68 @@ pub static RULE: Rule = Rule {
             finds: 0,
             fix_clears: false,
         },
+        Case {
+            name: "two readers, and DDL that waits for both",
+            setup: "select dbre.configure_rule('sessions_blocked', options => '{\"min_seconds\": 0}'); create \
+                    table t (id int); create table sessions (step int, session text, role text, statement text, waits \
+                    bool default false); insert into sessions values (1, 'one', null, 'begin; select from t', false), \
+                    (2, 'two', null, 'begin; select from t', false), (3, 'migration', null, 'alter table t add n int', \
+                    true)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "two readers, DDL that waits for both, and a queue behind it",
+            setup: "select dbre.configure_rule('sessions_blocked', options => '{\"min_seconds\": 0}'); create \
+                    table t (id int); create table sessions (step int, session text, role text, statement text, waits \
+                    bool default false); insert into sessions values (1, 'one', null, 'begin; select from t', false), \
+                    (2, 'two', null, 'begin; select from t', false), (3, 'migration', null, 'alter table t add n int', \
+                    true), (4, 'web', null, 'select from t', true)",
+            finds: 0,
+            fix_clears: false,
+        },
     ],
     check,
 };
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
-    Ok(of_roots(facts, options, Reason::Session, |blocking, tree, finding| match replay(blocking, tree) {
-        Some(wait) => holds_replay_up(blocking, wait, finding),
-        None => {
-            let session = blocking.session(blocking.party(&blocking.nodes[tree.root]));
-            let idle = session.is_some_and(|session| session.in_transaction_and_idle());
-            finding.app_fix = Some(app_fix(idle));
+    Ok(of_roots(facts, options, Reason::Session, |blocking, roots, finding| {
+        if let Some(wait) = blocked_replay::wait_for(blocking, roots) {
+            return blocked_replay::tell(blocking, wait, finding);
         }
+        let advice: BTreeSet<&str> = roots.iter().map(|root| advice(blocking, root)).collect();
+        let works: Vec<String> = roots.iter().filter_map(|root| blocking.progress(root)).collect();
+        if !works.is_empty() {
+            finding.cause.push_str(&format!(" How far: {}.", works.join("; ")));
+        }
+        finding.app_fix = Some(format!(
+            "{} For those that wait: SET LOCAL lock_timeout = '2s' and a retry on SQLSTATE 55P03.",
+            advice.into_iter().collect::<Vec<_>>().join(" ")
+        ));
     }))
 }
 
-/// The wait of a standby's startup process for this root's transaction, which is no wait for a lock.
-fn replay<'a>(blocking: &Blocking<'a>, tree: &Tree) -> Option<&'a LockWait> {
-    let below = tree.waiting.iter().map(|place| &blocking.nodes[*place]).filter(|node| node.parent == Some(tree.root));
-    let parties = below.map(|node| blocking.party(node));
-    let startup = |party| blocking.session(party).is_some_and(|session| session.kind == "startup");
-    parties.filter(|party| startup(party)).flat_map(|party| &party.waits).find(|wait| wait.mode.is_none())
-}
-
-fn holds_replay_up(blocking: &Blocking, wait: &LockWait, finding: &mut Finding) {
-    let parties = &blocking.activity.locks.parties;
-    let candidates: Vec<_> = wait.blockers.iter().map(|blocker| &parties[blocker.party]).collect();
-    let databases: BTreeSet<Option<&str>> = candidates.iter().map(|party| blocking.database(party)).collect();
-    let is_guess = match wait.target.kind {
-        Kind::VirtualTransaction => databases.len() > 1,
-        Kind::Page => candidates.len() > 1,
-        _ => false,
-    };
-    finding.summary = finding.summary.replace("; the longest for ", "; the longest for at most ");
-    finding.cause += &format!(" Replay of WAL stands still on this standby: it waits for {}.", wait.target.name);
-    if is_guess {
-        let names: Vec<String> = candidates.iter().map(|party| blocking::name(party)).collect();
-        finding.fix_sql = None;
-        finding.risk = Finding::that_changes_nothing().risk;
-        finding.cause += &format!(
-            " No fix_sql: for which of these it waits the server does not say: {}. end_sql of dbre.lock_tree ends this one.",
-            listing(&names)
-        );
+fn advice(blocking: &Blocking, root: &Party) -> &'static str {
+    match blocking.work(root) {
+        Some(Work::ConcurrentBuild) => {
+            "Let the index be built, and run after it what waits: ended, it leaves an invalid index, and begins anew. Builds \
+             and migrations of one table belong one after the other."
+        }
+        Some(Work::Dump) => {
+            "Let the dump finish, and run after it what waits: ended, it is to be done again as a whole. Keep migrations out of \
+             its hours, or dump from a standby."
+        }
+        Some(Work::Other) => {
+            "Where others can wait no longer, end it, and run it at other hours: ended, it begins anew. Where there is a CONCURRENTLY of \
+             it, that blocks less."
+        }
+        None if blocking.session(root).is_some_and(|session| session.in_transaction_and_idle()) => {
+            "Where the last statement is in the code, end the transaction before anything outside the database is waited for \
+             (SQLAlchemy: with Session.begin():, asyncpg: async with connection.transaction():), and set \
+             idle_in_transaction_session_timeout for the role."
+        }
+        None => {
+            "Split what runs so long into transactions of a second or less, and let what takes long run before the first row is changed."
+        }
     }
-    finding.app_fix = Some(
-        "Transactions on the standby that are short: each report in READ COMMITTED, no cursor or transaction left open. \
-         max_standby_streaming_delay bounds how long replay waits, and then cancels the query; hot_standby_feedback = on avoids most \
-         conflicts, and holds back VACUUM on the primary instead."
-            .to_string(),
-    );
-}
-
-fn app_fix(idle: bool) -> String {
-    let of_root = if idle {
-        "Where the last statement is in the code, end the transaction before anything outside the database is waited for \
-         (SQLAlchemy: with Session.begin():, asyncpg: async with connection.transaction():), and set \
-         idle_in_transaction_session_timeout for the role."
-    } else {
-        "Split what runs so long into transactions of a second or less, and let what takes long run before the first row is changed."
-    };
-    format!("{of_root} For those that wait: SET LOCAL lock_timeout = '2s' and a retry on SQLSTATE 55P03.")
 }

@@ -1,7 +1,7 @@
-use crate::advice::blocked_finding::{OPTIONS, sessions_wait, severity};
+use crate::advice::blocked_finding::{OPTIONS, capital, sessions_wait, severity};
 use crate::advice::blocked_trees::{Reason, Tree, trees};
 use crate::advice::blocking::{self, Blocking};
-use crate::advice::end_session::{Ending, duration};
+use crate::advice::end_session::duration;
 use crate::facts::Facts;
 use crate::facts::activity::Session;
 use crate::finding::{Finding, Severity, change, object};
@@ -15,7 +15,8 @@ pub static RULE: Rule = Rule {
     enabled: true,
     condition: "A VACUUM that does not yield, which is autovacuum to prevent wraparound or a client's VACUUM (not FULL), holds a lock \
                 that others have waited for, one of them for at least min_seconds. At least many wait: critical; none for \
-                long_seconds: medium; else high.",
+                long_seconds: medium; else high. Not for a queue behind DDL that another session holds up, too \
+                (lock_queue_behind_ddl).",
     effect: "DDL waits until it is done, which on a large table takes hours, and everything else on the table waits behind the DDL.",
     workaround: "Let the VACUUM finish, and run the DDL after it: the one to prevent wraparound is started again when it is cancelled, \
                  and begins anew.",
@@ -42,31 +43,47 @@ pub static RULE: Rule = Rule {
             finds: 0,
             fix_clears: false,
         },
+        Case {
+            name: "its statement begins with a comment",
+            setup: "select dbre.configure_rule('vacuum_blocks_ddl', options => '{\"min_seconds\": 0}'); create \
+                    table t (id int); insert into t select generate_series(1, 100000); create table sessions (step \
+                    int, session text, role text, statement text, waits bool default false); insert into sessions \
+                    values (1, 'nightly', null, 'set vacuum_cost_limit = 1; set vacuum_cost_delay = 100', false), (2, \
+                    'nightly', null, '/* nightly job */ vacuum t', true), (3, 'migration', null, 'alter table t add n \
+                    int', true), (4, 'one', null, 'select from t limit 1', true)",
+            finds: 1,
+            fix_clears: true,
+        },
     ],
     check,
 };
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let blocking = Blocking::of(facts.activity());
-    let of_vacuum = trees(&blocking).into_iter().filter(|tree| tree.reason == Reason::Vacuum);
-    Ok(of_vacuum.filter_map(|tree| judge(&blocking, &tree, options)).collect())
+    Ok(trees(&blocking, Reason::Vacuum).iter().filter_map(|tree| judge(&blocking, tree, options)).collect())
 }
 
 fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding> {
-    let waiting = blocking.waiting(&tree.waiting);
-    let root = blocking.party(&blocking.nodes[tree.root]);
+    let waiting = blocking.waiting(&tree.roots, &tree.waiting);
+    let waits = blocking.waits();
+    let root = blocking.party(&blocking.nodes[tree.roots[0]]);
     let session = blocking.session(root)?;
-    if waiting.longest_seconds < options.number("min_seconds") || !blocking.concerns_any(tree.root, &tree.waiting) {
+    if waiting.longest_seconds < options.number("min_seconds") || !blocking.concerns_any(&tree.roots, &tree.waiting) {
         return None;
     }
     let count = tree.waiting.len();
     // Those whom others queue behind; one that waits alone harms nobody.
-    let in_front =
-        tree.waiting.iter().map(|place| &blocking.nodes[*place]).filter(|node| node.parent == Some(tree.root));
-    let in_front: Vec<_> = in_front.filter(|node| node.blocks_directly > 0).map(|node| blocking.party(node)).collect();
-    let endings: Result<Vec<Ending>, String> = in_front.iter().map(|party| blocking.ending(party)).collect();
-    let fix = endings.as_ref().ok().filter(|all| !all.is_empty());
-    let (who, doing) = (blocking.described(root), blocking.doing(root));
+    let direct = waits.blocked_by(&tree.roots);
+    let others_wait = |place: &usize| direct[*place] && !waits.waiters(*place).is_empty();
+    let in_front: Vec<usize> = tree.waiting.iter().copied().filter(others_wait).collect();
+    let goes_on = match in_front.is_empty() {
+        true => tree.freed,
+        false => waits.freed(&in_front).iter().filter(|place| tree.waiting.binary_search(place).is_ok()).count(),
+    };
+    let in_front = blocking.parties(&in_front);
+    let script = blocking.end_all(&in_front);
+    let fix = script.as_ref().ok().filter(|_| !in_front.is_empty());
+    let (name, who, doing) = (named(session), blocking.described(root), blocking.doing(root));
     let mut evidence = blocking.of_root(root);
     evidence.extend(object! {
         "blocked": count,
@@ -78,38 +95,46 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
         severity: severity(options, count, waiting.longest_seconds),
         object: blocking.identity(root),
         weight: count as u64,
-        summary: format!("{} for {}; the longest for {}", sessions_wait(count), named(session), duration(waiting.longest_seconds)),
+        summary: format!("{} for {}; the longest for {}", sessions_wait(count), name, duration(waiting.longest_seconds)),
         cause: format!(
-            "{} ({who}) {doing}.{} {}{}",
-            named(session),
+            "{} ({who}) {doing}.{} {}{}{}",
+            capital(name),
             blocking.last_statement(root),
             match in_front.first() {
                 Some(party) => format!(
-                    "The {} waits for it, and others queue behind that: fix_sql cancels what waits, which has done nothing yet.",
-                    blocking.described(party)
+                    "The {} waits for it, and others queue behind that: fix_sql cancels what waits{}.",
+                    blocking.described(party),
+                    match in_front.iter().all(|party| blocking.has_done_nothing(party)) {
+                        true => ", which has done nothing yet",
+                        false => ", with all that its transaction has done",
+                    }
                 ),
                 None => "Nobody queues behind those that wait: no fix_sql, they go on when it is done, or are cancelled where they run."
                     .to_string(),
             },
-            endings.as_ref().err().map_or(String::new(), |why| format!(" No fix_sql: {why}.")),
+            match tree.others.is_empty() {
+                true => String::new(),
+                false => format!(" Who waits also waits for {}.", blocking.with_endings(&blocking.parties(&tree.others))),
+            },
+            blocking::why_no_fix(&script),
         ),
         evidence,
-        impact: object! { "sessions_waiting": change((count, "measured"), (0, "estimated")) },
-        fix_sql: fix.map(|all| all.iter().map(|ending| ending.sql.as_str()).collect::<Vec<_>>().join("\n")),
+        impact: object! { "sessions_waiting": change((count, "measured"), (count - in_front.len() - goes_on, "estimated")) },
+        fix_sql: fix.map(|script| script.sql.clone()),
         app_fix: Some(
             "Run the migration when the VACUUM is done (dbre.long_running shows how far it is), with SET lock_timeout = '2s' and retries on \
              SQLSTATE 55P03, so that nothing queues behind it."
                 .to_string(),
         ),
-        risk: fix.and_then(|all| all.first()).map_or_else(|| Finding::that_changes_nothing().risk, |ending| ending.risk.clone()),
-        verify_sql: Some(blocking::verify_sql(root)),
+        risk: fix.map_or_else(|| Finding::that_changes_nothing().risk, |script| script.risk.clone()),
+        verify_sql: Some(blocking::verify_sql(&[root])),
         ..Finding::that_changes_nothing()
     })
 }
 
 fn named(session: &Session) -> &'static str {
     match session.is_client() {
-        true => "A VACUUM",
-        false => "Autovacuum to prevent wraparound",
+        true => "a VACUUM",
+        false => "autovacuum to prevent wraparound",
     }
 }

@@ -46,11 +46,7 @@ pub fn add(
             .sort_by_key(|(waited_for, mode, tag)| (Reverse((*waited_for, *mode)), tag.kind, tag.fields, tag.field4));
         of_party.dedup();
         of_party.truncate(MOST_HELD);
-        let held = |(waited_for, mode, tag): (bool, Mode, Tag)| Held {
-            target: tag.target(|database, oid| names.of(database, oid)),
-            mode,
-            waited_for,
-        };
+        let held = |(waited_for, mode, tag): (bool, Mode, Tag)| Held { target: names.target(&tag), mode, waited_for };
         party.holds = of_party.into_iter().map(held).collect();
     }
     parties

@@ -14,8 +14,9 @@ pub use read::Snapshot;
 pub use target::{Kind, Target};
 pub use usage::{FAST_PATH_SLOTS, ProcessLocks, Usage};
 
-use super::{Prepared, Session};
+use super::{Prepared, Session, Slots};
 use crate::advice::lock_tree::Node;
+use crate::advice::lock_waits::LockWaits;
 use relation_names::RelationNames;
 use std::cell::OnceCell;
 
@@ -25,6 +26,8 @@ pub struct Locks {
     pub parties: Vec<Party>,
     /// Of the parties, made when it is first asked for.
     pub tree: OnceCell<Vec<Node>>,
+    /// In the tree, made likewise.
+    pub waits: OnceCell<LockWaits>,
     pub usage: Usage,
     /// As the caller has it; a session may have another.
     pub deadlock_timeout_seconds: f64,
@@ -42,8 +45,8 @@ impl Locks {
 }
 
 /// Second: what could not be read.
-pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared]) -> (Locks, Option<String>) {
-    let mut names = RelationNames::open();
+pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared], slots: &Slots) -> (Locks, Option<String>) {
+    let mut names = RelationNames::open(slots);
     let left_out = (!names.can_read()).then(|| {
         "names of relations that are locked: pg_class or pg_namespace is locked itself, and not waited for".to_string()
     });

@@ -89,8 +89,8 @@ pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared], name
             let row = (tag.kind() == Kind::Transaction).then(|| rows.get(&waiter.pid)).flatten();
             parties[*place].waits.push(LockWait {
                 pid: waiter.pid,
-                target: tag.target(|database, oid| names.of(database, oid)),
-                row: row.map(|tag| tag.target(|database, oid| names.of(database, oid))),
+                target: names.target(tag),
+                row: row.map(|tag| names.target(tag)),
                 mode: waiter.waits,
                 seconds: waiter.waits_since.map(|since| (snapshot.taken - since).max(0) as f64 / 1e6),
                 blockers: lock.blockers(number, &queue),

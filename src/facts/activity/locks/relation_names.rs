@@ -1,6 +1,8 @@
 //! Names of relations that are locked, read without waiting for anyone: where the catalog itself is locked, the OID is the name.
 
+use super::target::{Kind, Tag, Target};
 use crate::db;
+use crate::facts::activity::Slots;
 use pgrx::pg_sys;
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
@@ -11,7 +13,7 @@ pub enum RelationName {
     Known(String),
     Unknown {
         oid: u32,
-        why: &'static str,
+        why: String,
     },
 }
 
@@ -19,7 +21,7 @@ impl Display for RelationName {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
         match self {
             RelationName::Known(name) => f.write_str(name),
-            RelationName::Unknown { oid, why: "" } => write!(f, "{oid}"),
+            RelationName::Unknown { oid, why } if why.is_empty() => write!(f, "{oid}"),
             RelationName::Unknown { oid, why } => write!(f, "{oid} ({why})"),
         }
     }
@@ -42,21 +44,22 @@ const WELL_KNOWN: [(u32, &str); 10] = [
     (2619, "pg_statistic"),
 ];
 
-pub struct RelationNames {
+pub struct RelationNames<'a> {
     database: u32,
+    slots: &'a Slots,
     /// Locks held so that nothing is waited for; empty where one of them could not be had.
     held: Vec<u32>,
     known: HashMap<(u32, u32), RelationName>,
 }
 
-impl RelationNames {
-    pub fn open() -> RelationNames {
+impl<'a> RelationNames<'a> {
+    pub fn open(slots: &'a Slots) -> RelationNames<'a> {
         // SAFETY: locks that are not waited for; an error releases them with the transaction that it ends.
         let (database, free) = unsafe {
             let free = |oid: &u32| pg_sys::ConditionalLockRelationOid((*oid).into(), ACCESS_SHARE);
             (pg_sys::MyDatabaseId.to_u32(), CATALOGS.into_iter().take_while(free).collect::<Vec<_>>())
         };
-        let mut names = RelationNames { database, held: free, known: HashMap::new() };
+        let mut names = RelationNames { database, slots, held: free, known: HashMap::new() };
         if names.held.len() < CATALOGS.len() {
             names.release();
         }
@@ -67,7 +70,27 @@ impl RelationNames {
         !self.held.is_empty()
     }
 
-    pub fn of(&mut self, database: u32, oid: u32) -> RelationName {
+    /// What the lock is on. Names, OIDs and keys of another database say of which: there may be the same here.
+    pub fn target(&mut self, tag: &Tag) -> Target {
+        let mut target = tag.target(|database, oid| self.of(database, oid));
+        if matches!(target.kind, Kind::Advisory | Kind::UserLock | Kind::Object | Kind::FrozenIds)
+            && let Some(elsewhere) = self.elsewhere(target.database)
+        {
+            target.name.push_str(&format!(" ({elsewhere})"));
+        }
+        target
+    }
+
+    /// `of database shop`, unless that is the one that is asked in.
+    fn elsewhere(&self, database: u32) -> Option<String> {
+        let other = database != 0 && database != self.database;
+        other.then(|| match self.slots.database(database) {
+            Some(known) => format!("of database {}", known.name),
+            None => format!("of another database, {database}"),
+        })
+    }
+
+    fn of(&mut self, database: u32, oid: u32) -> RelationName {
         if let Some(known) = self.known.get(&(database, oid)) {
             return known.clone();
         }
@@ -77,21 +100,21 @@ impl RelationNames {
     }
 
     fn look_up(&self, database: u32, oid: u32) -> RelationName {
-        if database != 0 && database != self.database {
-            return RelationName::Unknown { oid, why: "of another database" };
+        if let Some(why) = self.elsewhere(database) {
+            return RelationName::Unknown { oid, why };
         }
         if !self.can_read() {
             let well_known = WELL_KNOWN.iter().find(|(known, _)| *known == oid);
             return match well_known {
                 Some((_, name)) => RelationName::Known(format!("pg_catalog.{name}")),
-                None => RelationName::Unknown { oid, why: "pg_class is locked" },
+                None => RelationName::Unknown { oid, why: "pg_class is locked".to_string() },
             };
         }
         // SAFETY: catalog lookups; the locks that they take are held already.
         unsafe {
             let name = pg_sys::get_rel_name(oid.into());
             if name.is_null() {
-                return RelationName::Unknown { oid, why: "not visible yet, or dropped" };
+                return RelationName::Unknown { oid, why: "not visible yet, or dropped".to_string() };
             }
             let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid.into()));
             let quoted = |name| db::quote_identifier(&db::string(name));

@@ -126,7 +126,7 @@ mod unit_tests {
 
     fn name(kind: u8, fields: [u32; 3], field4: u16) -> String {
         let tag = Tag { kind, fields, field4, method: 1 };
-        tag.target(|_, oid| RelationName::Unknown { oid, why: "" }).name
+        tag.target(|_, oid| RelationName::Unknown { oid, why: String::new() }).name
     }
 
     #[test]
