@@ -171,7 +171,7 @@ pub fn is_vacuum(blocking: &Blocking, party: &Party) -> bool {
 fn queues(blocking: &Blocking) -> Vec<Queue> {
     let strong = |wait: &&LockWait| wait.target.kind == Kind::Relation && wait.mode.is_some_and(|mode| !mode.is_weak());
     // Databases that were cloned share OIDs.
-    let mut by_relation: BTreeMap<(u32, Option<u32>), (&str, Vec<usize>)> = BTreeMap::new();
+    let mut by_relation: BTreeMap<_, (&str, Vec<usize>)> = BTreeMap::new();
     for (place, node) in blocking.nodes.iter().enumerate() {
         let party = blocking.party(node);
         if let Some(wait) = party.waits.iter().find(strong)
