@@ -203,7 +203,9 @@ fn instead(blocking: &Blocking, tree: &Tree, dear: bool, fixed: bool) -> String 
     if dear {
         let roots = blocking.parties(&tree.roots);
         let end = match blocking.end_all(&roots) {
-            Ok(script) if roots.len() <= HOLDERS_NAMED => format!(" To end it all the same: {}", script.sql),
+            Ok(script) if roots.len() <= HOLDERS_NAMED => {
+                format!(" To end it all the same: {} {}", script.sql, script.risk)
+            }
             _ => String::new(),
         };
         let cancels = if fixed { ": fix_sql cancels those in front of it" } else { "" };

@@ -101,7 +101,8 @@ fn by_a_call() {
     let gone = Database::create(&server);
     let name = gone.name.clone();
     let mut there = named(&gone, "gone");
-    wait_until("it is seen", || !rows(&mut client, &format!("database = '{name}'")).is_empty());
+    let seen = format!("database = '{name}' and application_name = 'gone'");
+    wait_until("it is seen", || !rows(&mut client, &seen).is_empty());
     execute(&mut there, "select 1");
     drop(there);
     drop(gone);
