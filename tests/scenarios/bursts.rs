@@ -6,7 +6,7 @@ use postgres::Client;
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const PRELOADED: &str = "shared_preload_libraries = 'pg_stat_statements,pg_dbre'";
 
@@ -146,30 +146,30 @@ fn protocols(database: &Database) {
     };
     let sql = "select title from post where author_id = $1";
     for block in [false, true] {
-        let transaction = |client: &mut Client, command: &str| {
-            if block {
-                execute(client, command);
+        // Outside of a transaction they are a burst only within a second, which a busy machine may take.
+        let lookups = |client: &mut Client, how: &str, look: &dyn Fn(&mut Client, i32)| {
+            loop {
+                let begun = Instant::now();
+                if block {
+                    execute(client, "begin");
+                }
+                query(client, LIST);
+                (1..=12).for_each(|id| look(client, id));
+                if block {
+                    execute(client, "commit");
+                }
+                if block || begun.elapsed() < Duration::from_millis(900) {
+                    break;
+                }
+                execute(client, "select dbre.reset_n_plus_one_bursts(); select pg_sleep(1.1)");
             }
+            expect(client, how, block);
         };
-        transaction(&mut client, "begin");
-        query(&mut client, LIST);
-        (1..=12).for_each(|id| drop(client.query(sql, &[&id]).unwrap()));
-        transaction(&mut client, "commit");
-        expect(&mut client, "extended", block);
-
+        lookups(&mut client, "extended", &|client, id| drop(client.query(sql, &[&id]).unwrap()));
         let prepared = client.prepare(sql).unwrap();
-        transaction(&mut client, "begin");
-        query(&mut client, LIST);
-        (1..=12).for_each(|id| drop(client.query(&prepared, &[&id]).unwrap()));
-        transaction(&mut client, "commit");
-        expect(&mut client, "prepared", block);
-
+        lookups(&mut client, "prepared", &|client, id| drop(client.query(&prepared, &[&id]).unwrap()));
         execute(&mut client, "prepare look (int) as select title from post where author_id = $1");
-        transaction(&mut client, "begin");
-        query(&mut client, LIST);
-        (1..=12).for_each(|id| execute(&mut client, &format!("execute look ({id})")));
-        transaction(&mut client, "commit");
-        expect(&mut client, "execute", block);
+        lookups(&mut client, "execute", &|client, id| execute(client, &format!("execute look ({id})")));
         execute(&mut client, "deallocate look");
     }
     // Fetched in parts, each parent's portal ends after the lookups.
