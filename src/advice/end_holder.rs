@@ -1,9 +1,8 @@
 //! How to let VACUUM remove what one holds back: by the kind of who does.
 
-use super::end_loss::is_dump;
+use super::end_loss::Work;
 use super::end_session::{Ending, Frees, duration};
 use super::holding_back::{Hold, Holder};
-use super::long_running::Kind;
 use crate::db::quote_literal;
 use crate::facts::activity::{Activity, Prepared, Progress, ReplicationSlot, Session};
 use serde_json::json;
@@ -132,7 +131,7 @@ fn of_session(activity: &Activity, session: &Session) -> Remedy {
     };
     let progress = activity.progress_of(session);
     let ending = Ending::of(session, Frees::Transaction, activity);
-    let (ending, by_hand) = match (is_let_end(session, progress), ending) {
+    let (ending, by_hand) = match (Work::of(session, progress).is_some(), ending) {
         (true, ending) => (Err(why_let_end(session, progress)), ending.ok()),
         (false, ending) => (ending, None),
     };
@@ -170,11 +169,6 @@ fn of_session(activity: &Activity, session: &Session) -> Remedy {
         risk: ending.as_ref().map_or("None: nothing is changed.".to_string(), |ending| ending.risk.clone()),
         verify_sql: ending.ok().map(|ending| ending.verify_sql),
     }
-}
-
-/// It would be begun anew, and hold back for as long again.
-fn is_let_end(session: &Session, progress: Option<&Progress>) -> bool {
-    is_dump(session) || matches!(Kind::of(session, progress), Some(Kind::Maintenance | Kind::Copy))
 }
 
 fn why_let_end(session: &Session, progress: Option<&Progress>) -> String {

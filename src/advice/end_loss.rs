@@ -1,8 +1,32 @@
 //! What is lost when a session, or its statement, is ended: its transaction, what it was about, and what it leaves behind.
 
 use super::end_session::duration;
+use super::long_running;
 use crate::facts::activity::{Progress, Session};
 use crate::facts::migration::text::lexer::{Kind, Tokens};
+
+/// What takes long, and is to be done again from the start when it is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// CREATE INDEX or REINDEX CONCURRENTLY.
+    ConcurrentBuild,
+    Dump,
+    /// VACUUM, CREATE INDEX, CLUSTER, COPY …
+    Other,
+}
+
+impl Work {
+    pub fn of(session: &Session, progress: Option<&Progress>) -> Option<Work> {
+        if is_dump(session) {
+            return Some(Work::Dump);
+        }
+        if progress.is_some_and(|progress| progress.command.ends_with(" CONCURRENTLY")) {
+            return Some(Work::ConcurrentBuild);
+        }
+        let kind = long_running::Kind::of(session, progress);
+        matches!(kind, Some(long_running::Kind::Maintenance | long_running::Kind::Copy)).then_some(Work::Other)
+    }
+}
 
 /// In sentences.
 pub fn loss(session: &Session, progress: Option<&Progress>) -> String {
@@ -15,7 +39,7 @@ pub fn loss(session: &Session, progress: Option<&Progress>) -> String {
 }
 
 /// Taken in one transaction from its first to its last table.
-pub fn is_dump(session: &Session) -> bool {
+fn is_dump(session: &Session) -> bool {
     matches!(session.application.as_str(), "pg_dump" | "pg_dumpall")
 }
 

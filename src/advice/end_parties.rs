@@ -2,9 +2,8 @@
 
 use super::blocked_trees::is_vacuum;
 use super::blocking::{Blocking, query};
-use super::end_loss::is_dump;
+use super::end_loss::Work;
 use super::end_session::Ending;
-use super::long_running;
 use crate::facts::activity::locks::{Kind, Mode, Party};
 
 /// So many are told of one by one.
@@ -13,16 +12,6 @@ const NAMED: usize = 3;
 pub struct Script {
     pub sql: String,
     pub risk: String,
-}
-
-/// What takes long, and is to be done again from the start when it is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// CREATE INDEX or REINDEX CONCURRENTLY.
-    ConcurrentBuild,
-    Dump,
-    /// VACUUM, CREATE INDEX, CLUSTER, COPY …
-    Other,
 }
 
 impl Blocking<'_> {
@@ -83,14 +72,6 @@ impl Blocking<'_> {
 
     pub fn work(&self, party: &Party) -> Option<Work> {
         let session = self.session(party)?;
-        let progress = self.activity.progress_of(session);
-        if is_dump(session) && session.transaction_seconds.is_some() {
-            return Some(Work::Dump);
-        }
-        if progress.is_some_and(|progress| progress.command.ends_with(" CONCURRENTLY")) {
-            return Some(Work::ConcurrentBuild);
-        }
-        let kind = long_running::Kind::of(session, progress);
-        matches!(kind, Some(long_running::Kind::Maintenance | long_running::Kind::Copy)).then_some(Work::Other)
+        Work::of(session, self.activity.progress_of(session))
     }
 }

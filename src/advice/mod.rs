@@ -8,7 +8,7 @@ mod blocking_words;
 pub mod dynamic_sql;
 pub mod eager_loading;
 pub mod end_holder;
-mod end_loss;
+pub mod end_loss;
 pub mod end_parties;
 pub mod end_session;
 pub mod end_sessions;

@@ -48,22 +48,20 @@ pub fn ask(given: &str, limit: Duration) -> Pgbouncer {
 
 fn read(dblink: &Dblink) -> Pgbouncer {
     let mut pgbouncer = Pgbouncer { version: dblink.version(), ..Pgbouncer::default() };
-    let mut take = |command: Command, take: &dyn Fn(&mut Pgbouncer, &Shown) -> Result<(), Unreadable>| {
-        read_one(dblink, command, take, &mut pgbouncer)
-    };
-    take(Command::Config, &|pgbouncer, shown| pgbouncer.set_config(shown));
-    take(Command::Lists, &|pgbouncer, shown| pgbouncer.set_lists(shown));
-    take(Command::Databases, &|pgbouncer, shown| pgbouncer::databases(shown).map(|found| pgbouncer.databases = found));
-    take(Command::Users, &|pgbouncer, shown| pgbouncer::users(shown).map(|found| pgbouncer.users = found));
-    take(Command::Stats, &|pgbouncer, shown| pgbouncer::loads(shown).map(|found| pgbouncer.loads = found));
-    take(Command::Servers, &|pgbouncer, shown| pgbouncer::connections(shown).map(|found| pgbouncer.servers = found));
-    take(Command::Pools, &|pgbouncer, shown| pgbouncer::pools(shown, pgbouncer).map(|found| pgbouncer.pools = found));
+    let all: [(Command, &Take); 7] = [
+        (Command::Config, &|pgbouncer, shown| pgbouncer.set_config(shown)),
+        (Command::Lists, &|pgbouncer, shown| pgbouncer.set_lists(shown)),
+        (Command::Databases, &|pgbouncer, shown| pgbouncer::databases(shown).map(|found| pgbouncer.databases = found)),
+        (Command::Users, &|pgbouncer, shown| pgbouncer::users(shown).map(|found| pgbouncer.users = found)),
+        (Command::Stats, &|pgbouncer, shown| pgbouncer::loads(shown).map(|found| pgbouncer.loads = found)),
+        (Command::Servers, &|pgbouncer, shown| pgbouncer::connections(shown).map(|found| pgbouncer.servers = found)),
+        (Command::Pools, &|pgbouncer, shown| pgbouncer::pools(shown, pgbouncer).map(|found| pgbouncer.pools = found)),
+    ];
+    all.into_iter().for_each(|(command, take)| read_one(dblink, command, take, &mut pgbouncer));
     // There may be tens of thousands.
     if pgbouncer.pools.iter().any(|pool| pool.clients_waiting > 0) {
-        let set_clients = |pgbouncer: &mut Pgbouncer, shown: &Shown| {
-            pgbouncer::clients(shown).map(|found| pgbouncer.set_clients(found))
-        };
-        read_one(dblink, Command::Clients, &set_clients, &mut pgbouncer);
+        let clients: &Take = &|pgbouncer, shown| pgbouncer::clients(shown).map(|found| pgbouncer.set_clients(found));
+        read_one(dblink, Command::Clients, clients, &mut pgbouncer);
         if pgbouncer.release() >= (1, 19) {
             read_one(dblink, Command::State, &|pgbouncer, shown| pgbouncer.set_state(shown), &mut pgbouncer);
         }
@@ -71,12 +69,9 @@ fn read(dblink: &Dblink) -> Pgbouncer {
     pgbouncer
 }
 
-fn read_one(
-    dblink: &Dblink,
-    command: Command,
-    take: &dyn Fn(&mut Pgbouncer, &Shown) -> Result<(), Unreadable>,
-    pgbouncer: &mut Pgbouncer,
-) {
+type Take = dyn Fn(&mut Pgbouncer, &Shown) -> Result<(), Unreadable>;
+
+fn read_one(dblink: &Dblink, command: Command, take: &Take, pgbouncer: &mut Pgbouncer) {
     let left_out = match dblink.show(command, release(&pgbouncer.version)) {
         Some(shown) => take(pgbouncer, &shown).err().map(|Unreadable(why)| why),
         None => Some(format!("{}: its columns are not those of any version that is known", command.sql())),

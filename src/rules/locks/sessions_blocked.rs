@@ -2,7 +2,7 @@ use crate::advice::blocked_finding::{OPTIONS, of_roots};
 use crate::advice::blocked_replay;
 use crate::advice::blocked_trees::Reason;
 use crate::advice::blocking::Blocking;
-use crate::advice::end_parties::Work;
+use crate::advice::end_loss::Work;
 use crate::facts::Facts;
 use crate::facts::activity::locks::Party;
 use crate::finding::Severity;
