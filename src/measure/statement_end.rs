@@ -1,9 +1,12 @@
 //! The hook that sees statements end. What looks at them tells the client nothing and never fails: on trouble it does nothing
-//! more in this session.
+//! more in this session, and says so in the server's log.
 
 use crate::db;
 use crate::measure::{bursts, vector};
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::pg_sys::{self, QueryDesc, TimestampTz};
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+use std::any::Any;
 use std::cell::Cell;
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,8 +67,8 @@ unsafe extern "C-unwind" fn executor_end(query: *mut QueryDesc) {
     }
 }
 
-/// Runs `body` without interrupts, and lets nothing out of it.
-pub fn unharmed(broken: &'static Broken, body: impl FnOnce()) {
+/// Runs `body` without interrupts, and lets nothing out of it. `gives_up` is what this session does no more after a failure.
+pub fn unharmed(broken: &'static Broken, gives_up: &str, body: impl FnOnce()) {
     if broken.get() {
         return;
     }
@@ -75,10 +78,26 @@ pub fn unharmed(broken: &'static Broken, body: impl FnOnce()) {
         pg_sys::InterruptHoldoffCount += 1;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
             broken.set(true);
-            std::mem::forget(panic);
+            // The log may fail as well.
+            let logged = catch_unwind(AssertUnwindSafe(|| {
+                let message = format!("pg_dbre {gives_up} any more in this session: {}", reason(&*panic));
+                pgrx::ereport!(PgLogLevel::LOG_SERVER_ONLY, PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message);
+            }));
+            std::mem::forget((panic, logged));
         }
         (pg_sys::InterruptHoldoffCount, pg_sys::QueryCancelHoldoffCount) = held;
     }
+}
+
+fn reason(panic: &(dyn Any + Send)) -> &str {
+    if let Some(error) = panic.downcast_ref::<CaughtError>() {
+        let (CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. }) = error;
+        return report.message();
+    }
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("an error of an unknown kind")
 }
 
 /// SAFETY: reads settings of the server's.

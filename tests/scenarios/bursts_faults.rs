@@ -19,6 +19,7 @@ pub fn trials(server: &Arc<Server>, preloaded: &Preloaded) -> Vec<Trial> {
     };
     vec![
         preloaded.trial("bursts::cancelled", cancelled),
+        preloaded.trial("bursts::many_at_a_time", many_at_a_time),
         preloaded.trial("bursts::parallel_query", parallel_query),
         preloaded.trial("bursts::privileges", privileges),
         preloaded.trial("bursts::extension_created_again", created_again),
@@ -60,6 +61,27 @@ fn cancelled(database: &Database) {
     println!("{seen} cancelled");
     lookups(&mut client, 20);
     assert!(only(&mut client)["executions"].as_i64().unwrap() > 53);
+}
+
+/// They meet at the locks of what they share, and none gives up.
+fn many_at_a_time(database: &Database) {
+    let session = |number: usize| {
+        let mut client = database.connect();
+        for _ in 0..200 {
+            execute(&mut client, LIST);
+            lookups(&mut client, 2);
+        }
+        execute(&mut client, &format!("set application_name = 'session {number}'; begin"));
+        lookups(&mut client, 12);
+        execute(&mut client, "commit");
+    };
+    thread::scope(|scope| (1..=8).for_each(|number| drop(scope.spawn(move || session(number)))));
+    let counted = query(
+        &mut database.connect(),
+        "select application_name, executions from dbre.n_plus_one_bursts where application_name ~ '^session' order by 1",
+    );
+    let counted: Vec<(String, i64)> = counted.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(counted, (1..=8).map(|number| (format!("session {number}"), 12)).collect::<Vec<_>>());
 }
 
 fn parallel_query(database: &Database) {

@@ -3,7 +3,7 @@
 use super::entry::{Key, Report, Text};
 use super::parents::Parents;
 use super::ring::{Counts, Execution, Limits, Ring, Slot, Step};
-use super::shared::Shared;
+use super::shared::{GIVES_UP, Shared};
 use super::window::{self, Lookup};
 use super::{THRESHOLD, WINDOW, parameters, text};
 use crate::measure::statement_end::{milliseconds, now, source, statement_start, unharmed};
@@ -30,7 +30,7 @@ thread_local! {
 pub unsafe fn at_end(query: *mut pg_sys::QueryDesc) {
     if THRESHOLD.get() > 0 {
         // SAFETY: as said above.
-        unharmed(&BROKEN, || unsafe { see(query) });
+        unharmed(&BROKEN, GIVES_UP, || unsafe { see(query) });
     }
 }
 
@@ -187,13 +187,13 @@ fn remembering() -> Box<Ring> {
 unsafe extern "C-unwind" fn at_transaction_end(event: pg_sys::XactEvent::Type, _: *mut c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_PRE_COMMIT, XACT_EVENT_PRE_PREPARE};
     if matches!(event, XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE | XACT_EVENT_ABORT) {
-        unharmed(&BROKEN, || flush(false));
+        unharmed(&BROKEN, GIVES_UP, || flush(false));
     }
 }
 
 /// SAFETY: called by the server when the session ends.
 unsafe extern "C-unwind" fn at_exit(_: c_int, _: pg_sys::Datum) {
-    unharmed(&BROKEN, || flush(true));
+    unharmed(&BROKEN, GIVES_UP, || flush(true));
 }
 
 fn flush(all: bool) {

@@ -16,6 +16,7 @@ const PARTITIONS: usize = 16;
 const ENTRIES: usize = 32;
 const WINDOWS: usize = 16;
 const PARENTS: usize = 4;
+pub const GIVES_UP: &str = "records no bursts";
 
 #[repr(C)]
 pub struct Partition {
@@ -42,7 +43,7 @@ thread_local! {
 unsafe impl Layout for Memory {
     const NAME: &str = "pg_dbre_bursts_1";
     const TRANCHE: &CStr = c"pg_dbre_bursts";
-    const PURPOSE: &str = "records no bursts";
+    const PURPOSE: &str = GIVES_UP;
 
     fn attached() -> &'static LocalKey<Cell<Attached<Memory>>> {
         &ATTACHED
@@ -116,7 +117,8 @@ impl Shared {
         let locked = unsafe {
             pg_sys::LWLockConditionalAcquire(addr_of_mut!((*partition).lock), pg_sys::LWLockMode::LW_EXCLUSIVE)
         };
-        locked.then_some(Locked(partition))
+        // Not `then_some`: it would make one, and so release the lock, whoever holds it.
+        locked.then(|| Locked(partition))
     }
 
     pub fn publish(self, report: &Report) {

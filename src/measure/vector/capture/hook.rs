@@ -1,7 +1,7 @@
 //! Sees searches end.
 
 use super::plan::{self, Found};
-use super::queue::{Added, Queue};
+use super::queue::{Added, GIVES_UP, Queue};
 use super::record::{MOST_BYTES, Record};
 use super::{RATE, expression, worker};
 use crate::db;
@@ -34,7 +34,7 @@ pub fn unseen<T>(body: impl FnOnce() -> T) -> T {
 pub unsafe fn at_end(query: *mut QueryDesc) {
     if RATE.get() > 0.0 && UNSEEN.get() == 0 {
         // SAFETY: as said above.
-        unharmed(&BROKEN, || unsafe { see(&*query) });
+        unharmed(&BROKEN, GIVES_UP, || unsafe { see(&*query) });
     }
 }
 

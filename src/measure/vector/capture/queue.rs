@@ -17,6 +17,7 @@ const SECOND: i64 = 1_000_000;
 const START_US: i64 = 30 * SECOND;
 /// What waits longer than that waits for a worker that cannot be: of a database that is gone, or that lets nobody in.
 const STALE_US: i64 = 60 * SECOND;
+pub const GIVES_UP: &str = "captures no searches for vectors";
 /// Before each record: its length, its database, the time.
 const HEAD: usize = 16;
 
@@ -64,7 +65,7 @@ thread_local! {
 unsafe impl Layout for Memory {
     const NAME: &str = "pg_dbre_vector_queries_1";
     const TRANCHE: &CStr = c"pg_dbre_vector_queries";
-    const PURPOSE: &str = "captures no searches for vectors";
+    const PURPOSE: &str = GIVES_UP;
 
     fn attached() -> &'static LocalKey<Cell<Attached<Memory>>> {
         &ATTACHED
