@@ -3,7 +3,7 @@
 use super::{advice, arguments};
 use crate::engine;
 use crate::facts::Facts;
-use crate::facts::activity::Activity;
+use crate::facts::activity::{Activity, Recorded};
 use crate::facts::pgbouncer::{Pgbouncer, Pool};
 use crate::finding::{object, severity};
 use crate::measure;
@@ -132,7 +132,7 @@ pub fn pgbouncer_pressure(
 fn rows(pgbouncer: Option<&str>, time_limit: Option<Interval>) -> Vec<Row> {
     let time_limit = arguments::duration("time_limit", time_limit);
     let pgbouncer = measure::pgbouncer::ask(named(pgbouncer), time_limit);
-    let mut facts = Facts::of_this_moment(Activity::read(None));
+    let mut facts = Facts::of_this_moment(Activity::read(None, Recorded::Open));
     facts.set_pgbouncer(pgbouncer);
     let given = [Need::Activity, Need::Pgbouncer];
     let run = engine::judge_activity_by(&given, facts, |rule| rule.needs.contains(&Need::Pgbouncer));

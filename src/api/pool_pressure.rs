@@ -5,7 +5,7 @@ use crate::advice::pools::{ACTIVE, Pool, longest, pools};
 use crate::db::{Caught, guarded, raise};
 use crate::engine;
 use crate::facts::Facts;
-use crate::facts::activity::{Activity, State};
+use crate::facts::activity::{Activity, Recorded, State};
 use crate::finding::{object, severity};
 use crate::measure;
 use crate::rule::Need;
@@ -147,7 +147,7 @@ pub fn pool_pressure(
 }
 
 fn rows(target_database: Option<&str>, pgbouncer: Option<&str>) -> Vec<Row> {
-    let activity = Activity::read(target_database.map(str::to_string));
+    let activity = Activity::read(target_database.map(str::to_string), Recorded::Open);
     if let Some(name) = target_database {
         refuse_unknown(name, &activity);
     }

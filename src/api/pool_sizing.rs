@@ -4,7 +4,7 @@ use super::arguments::{choice, within};
 use crate::advice::pool_sizing::{Input, Pooling, Request, Row, Server, size};
 use crate::db::{self, raise};
 use crate::facts::Database;
-use crate::facts::activity::{Activity, Concurrency, SizedRole, sized_role};
+use crate::facts::activity::{Activity, Concurrency, Recorded, SizedRole, sized_role};
 use pgrx::AnyNumeric;
 use pgrx::prelude::*;
 
@@ -106,7 +106,7 @@ pub fn pool_sizing(
         )
     }
     let cores = cores.map(|cores| within("cores", Some(cores), 1, MOST_CORES) as u64);
-    let activity = Activity::read(None);
+    let activity = Activity::read(None, Recorded::All);
     let (role, role_chosen) = role(target_role, &activity);
     let concurrency = Concurrency::read(&Database::read(), role.oid);
     let rows = size(&Input {

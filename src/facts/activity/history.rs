@@ -15,6 +15,14 @@ pub struct Connections {
     pub active: Use,
 }
 
+/// Of which pools what was recorded is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Recorded {
+    /// Those that have sessions now: with applications that come and go there may be tens of thousands of others.
+    Open,
+    All,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct RecordedPool {
     pub database_oid: u32,

@@ -22,7 +22,7 @@ pub use caller::Caller;
 pub use concurrency::Concurrency;
 pub use connection_slots::Slots;
 pub use counters::Counters;
-pub use history::{Connections, History, RecordedPool, RecordedWait, Use};
+pub use history::{Connections, History, Recorded, RecordedPool, RecordedWait, Use};
 pub use locks::Locks;
 pub use names::Names;
 pub use prepared::Prepared;
@@ -73,14 +73,15 @@ pub struct Activity {
 
 impl Activity {
     /// Waits for nobody: what another session has locked is left out.
-    pub fn read(only: Option<String>) -> Activity {
+    pub fn read(only: Option<String>, recorded: Recorded) -> Activity {
         let mut activity = Activity { only, timeouts: Timeouts::read(), ..Activity::of_running() };
         let databases: BTreeSet<u32> = activity.sessions.iter().filter_map(|session| session.database_oid).collect();
         let databases = Vec::from_iter(databases);
         activity.counters = part("counters of databases", &mut activity.left_out, || counters::read(&databases));
-        let names = Names::of(&activity.slots);
-        activity.history =
-            part("what was recorded", &mut activity.left_out, || measure::activity::history::history(&names));
+        let Activity { sessions, slots, left_out, .. } = &mut activity;
+        let open = (recorded == Recorded::Open).then_some(&sessions[..]);
+        let names = Names::of(slots);
+        activity.history = part("what was recorded", left_out, || measure::activity::history::history(&names, open));
         match part("temporary tables", &mut activity.left_out, || Some(temporary_tables::read())) {
             Some(Some(processes)) => activity.temporary_tables = processes,
             Some(None) => activity.left_out.push(locked("pg_namespace or pg_depend: who has temporary tables")),

@@ -223,6 +223,14 @@ pub fn wait_names(wait: u32) -> Option<(String, String)> {
     unsafe { Some((text(pg_sys::pgstat_get_wait_event_type(wait))?, text(pg_sys::pgstat_get_wait_event(wait))?)) }
 }
 
+/// As the server keeps the name.
+pub fn application(name: &str) -> Application {
+    let mut application = [0; NAME_BYTES];
+    let length = name.len().min(NAME_BYTES - 1);
+    application[..length].copy_from_slice(&name.as_bytes()[..length]);
+    application
+}
+
 pub fn application_name(application: &Application) -> String {
     let length = application.iter().position(|byte| *byte == 0).unwrap_or(NAME_BYTES);
     String::from_utf8_lossy(&application[..length]).into_owned()

@@ -1,7 +1,7 @@
 //! Where the history lies: shared memory of fixed size, in which the newest takes the place of the oldest. Of the two parts the large one
 //! is there only once something was recorded.
 
-use super::super::backends::NAME_BYTES;
+use super::super::backends::{Application, NAME_BYTES};
 use super::super::tally::Counts;
 use crate::measure::shared_memory::{self, Attached, Layout};
 use pgrx::pg_sys;
@@ -73,14 +73,26 @@ pub struct Entry {
     pub database: u32,
     /// Of a pool.
     pub role: u32,
-    pub application: [u8; NAME_BYTES],
+    pub application: Application,
     /// Of a wait.
     pub wait: u32,
     pub counts: Counts,
 }
 
 impl Entry {
-    pub fn with_hash(mut self) -> Entry {
+    /// `application`: None is that of the pools that were too many.
+    pub fn pool(database: u32, role: u32, application: Option<Application>, counts: Counts) -> Entry {
+        let (rest, application) = (application.is_none(), application.unwrap_or([0; NAME_BYTES]));
+        Entry { hash: 0, what: What::Pool, rest, database, role, application, wait: 0, counts }.with_hash()
+    }
+
+    /// `rest`: of the waits that were too many.
+    pub fn wait(database: u32, wait: u32, rest: bool, counts: Counts) -> Entry {
+        let application = [0; NAME_BYTES];
+        Entry { hash: 0, what: What::Wait, rest, database, role: 0, application, wait, counts }.with_hash()
+    }
+
+    fn with_hash(mut self) -> Entry {
         let mut hasher = DefaultHasher::new();
         let Entry { what, rest, database, role, application, wait, .. } = self;
         (what as u8, rest, database, role, application, wait).hash(&mut hasher);

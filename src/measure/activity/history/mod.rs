@@ -6,7 +6,7 @@ mod summed;
 mod worker;
 
 use super::may_see;
-use crate::facts::activity::{History, Names};
+use crate::facts::activity::{History, Names, Session};
 use crate::measure::statement_end::now;
 use crate::measure::wait;
 use memory::Memory;
@@ -166,10 +166,11 @@ pub fn periods() -> Vec<(Period, Vec<Entry>)> {
     periods
 }
 
-/// All of it together. None: there is none, or the caller may not see the state of all sessions.
-pub fn history(names: &Names) -> Option<History> {
+/// All of it together, or of the pools only that these sessions are of. None: there is none, or the caller may not see the
+/// state of all sessions.
+pub fn history(names: &Names, open: Option<&[Session]>) -> Option<History> {
     let memory = Memory::attach().filter(|_| may_see(0))?;
-    let mut all = summed::Summed::default();
+    let mut all = summed::Summed::of(open);
     memory.read(|period, entries| all.add(period, entries));
     (all.samples > 0).then(|| all.history(names))
 }

@@ -1,8 +1,8 @@
 //! What is counted of a period, before it is published.
 
-use super::super::backends::{Application, Backend, NAME_BYTES};
-use super::super::tally::{Counts, Tally};
-use super::memory::{Entry, Memory, Period, What};
+use super::super::backends::{Application, Backend};
+use super::super::tally::Tally;
+use super::memory::{Entry, Memory, Period};
 
 /// Of a period; those of more are counted together.
 const MOST_POOLS: usize = 1000;
@@ -54,29 +54,12 @@ impl Recording {
     }
 
     pub fn publish(&mut self, memory: Memory) {
-        let none = [0; NAME_BYTES];
-        let pool = |(&(database, role, application), &counts): (&(u32, u32, Option<Application>), &Counts)| Entry {
-            what: What::Pool,
-            hash: 0,
-            rest: application.is_none(),
-            database,
-            role,
-            application: application.unwrap_or(none),
-            wait: 0,
-            counts,
-        };
-        let wait = |(&(database, wait, rest), &counts): (&(u32, u32, bool), &Counts)| Entry {
-            what: What::Wait,
-            hash: 0,
-            rest,
-            database,
-            role: 0,
-            application: none,
-            wait,
-            counts,
-        };
-        let entries = self.pools.groups.iter().map(pool).chain(self.waits.groups.iter().map(wait));
-        let entries: Vec<_> = entries.map(Entry::with_hash).collect();
+        let pools = self.pools.groups.iter();
+        let pools =
+            pools.map(|(&(database, role, application), &counts)| Entry::pool(database, role, application, counts));
+        let waits = self.waits.groups.iter();
+        let waits = waits.map(|(&(database, wait, rest), &counts)| Entry::wait(database, wait, rest, counts));
+        let entries: Vec<_> = pools.chain(waits).collect();
         memory.publish(self.period, entries.into_iter(), !self.published);
         self.published = true;
     }

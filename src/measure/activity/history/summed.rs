@@ -1,9 +1,10 @@
 //! Sums and peaks over all periods: what rules and sizes are made of.
 
-use super::super::{application_name, wait_names};
+use super::super::backends::{application, application_name, wait_names};
+use super::super::tally::Counts;
 use super::memory::{Entry, Period, What};
-use crate::facts::activity::{History, Names, RecordedPool, RecordedWait, Wait};
-use std::collections::HashMap;
+use crate::facts::activity::{History, Names, RecordedPool, RecordedWait, Session, Wait};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 #[derive(Default)]
@@ -11,6 +12,8 @@ pub struct Summed {
     pub samples: u64,
     microseconds: i64,
     entries: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
+    /// Hashes of the pools that are asked for. None: all are.
+    pools: Option<HashSet<u64, BuildHasherDefault<Hashed>>>,
 }
 
 /// What is a hash already: tens of thousands of entries are added up while a look at the server waits.
@@ -32,10 +35,22 @@ impl Hasher for Hashed {
 }
 
 impl Summed {
+    pub fn of(open: Option<&[Session]>) -> Summed {
+        let pool = |session: &Session| {
+            let application = application(&session.application);
+            Some(Entry::pool(session.database_oid?, session.role_oid?, Some(application), Counts::default()).hash)
+        };
+        Summed { pools: open.map(|sessions| sessions.iter().filter_map(pool).collect()), ..Summed::default() }
+    }
+
     pub fn add(&mut self, period: &Period, entries: &mut dyn Iterator<Item = &Entry>) {
         self.samples += period.samples;
         self.microseconds += period.samples as i64 * period.interval;
-        for entry in entries {
+        let asked = |entry: &&Entry| {
+            let pools = self.pools.as_ref().filter(|_| entry.what == What::Pool);
+            pools.is_none_or(|pools| pools.contains(&entry.hash))
+        };
+        for entry in entries.filter(asked) {
             let known = self.entries.entry(entry.hash);
             known.and_modify(|sum| sum.counts.merge(&entry.counts)).or_insert(*entry);
         }
