@@ -15,12 +15,14 @@ use std::thread::LocalKey;
 /// Declared here, not by pgrx: its errors must reach the client with all their fields, so they jump past our frame, in which
 /// nothing is left to drop. The others are called at every execution and raise nothing.
 mod direct {
-    use pgrx::pg_sys::{QueryDesc, TimestampTz};
+    use pgrx::pg_sys::{MemoryContext, QueryDesc, TimestampTz};
+    use std::ffi::c_void;
 
     unsafe extern "C-unwind" {
         pub fn standard_ExecutorEnd(query: *mut QueryDesc);
         pub fn GetCurrentTimestamp() -> TimestampTz;
         pub fn GetCurrentStatementStartTimestamp() -> TimestampTz;
+        pub fn GetMemoryChunkContext(chunk: *const c_void) -> MemoryContext;
     }
 }
 
@@ -126,6 +128,20 @@ pub fn loaded() -> bool {
 pub fn now() -> TimestampTz {
     // SAFETY: reads the clock.
     unsafe { direct::GetCurrentTimestamp() }
+}
+
+/// Whether what its parameters point to is still there. Portals have copies. A SQL function's are its caller's, who may have ended
+/// already where the function has not: then it does not end in the memory context in which it began.
+///
+/// SAFETY: called by the hook, in the memory context in which it was called.
+pub unsafe fn has_parameters(query: &QueryDesc) -> bool {
+    // SAFETY: null or the query's own; with a hook to fetch them, which PL/pgSQL has, the array may be empty.
+    unsafe {
+        let Some(list) = query.params.as_ref().filter(|list| list.paramFetch.is_none()) else { return true };
+        let mut values = list.params.as_slice(list.numParams.max(0) as usize).iter();
+        values.all(|value| u32::from(value.pflags) & pg_sys::PARAM_FLAG_CONST != 0)
+            || direct::GetMemoryChunkContext((&raw const *query).cast()) == pg_sys::CurrentMemoryContext
+    }
 }
 
 /// When the client's message came.

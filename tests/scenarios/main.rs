@@ -63,6 +63,7 @@ mod statement_servers;
 mod statement_statistics;
 mod vector_capture;
 mod vector_capture_faults;
+mod vector_capture_memory;
 mod vector_columns;
 mod vector_data;
 mod vector_faults;
@@ -162,6 +163,7 @@ fn main() {
     trials.extend(bursts_faults::trials(&server, &preloaded));
     trials.extend(vector_capture::trials(&preloaded));
     trials.extend(vector_capture_faults::trials(&server, &preloaded));
+    trials.extend(vector_capture_memory::trials());
     drop(preloaded);
     trials.extend(pool_pressure::trials());
     trials.extend(pool_settings::trials());

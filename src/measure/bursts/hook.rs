@@ -6,7 +6,7 @@ use super::ring::{Counts, Execution, Limits, Ring, Slot, Step};
 use super::shared::{GIVES_UP, Shared};
 use super::window::{self, Lookup};
 use super::{THRESHOLD, WINDOW, parameters, text};
-use crate::measure::statement_end::{milliseconds, now, source, statement_start, unharmed};
+use crate::measure::statement_end::{has_parameters, milliseconds, now, source, statement_start, unharmed};
 use pgrx::pg_sys::{self, NodeTag};
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
@@ -45,7 +45,8 @@ unsafe fn see(query: *mut pg_sys::QueryDesc) {
             && !query.estate.is_null()
             && pg_sys::MyBackendType == pg_sys::BackendType::B_BACKEND
             && is_of_client()
-            && reads_tables(statement);
+            && reads_tables(statement)
+            && has_parameters(query);
         if !worth {
             return;
         }

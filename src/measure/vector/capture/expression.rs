@@ -2,22 +2,34 @@
 
 use super::plan::{Found, Place, elements};
 use super::record::Record;
+use super::value::{bytes, parameter, type_name, value};
 use crate::db;
 use crate::facts::vector::{Element, Operator};
 use pgrx::pg_guard;
-use pgrx::pg_sys::{self, Const, Datum, List, Node, NodeTag, Oid, Plan, QueryDesc};
+use pgrx::pg_sys::{self, List, Node, NodeTag, Oid, Plan, QueryDesc};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
 /// Longer conditions are not kept: those that hold vectors.
 const MOST_FILTER_BYTES: usize = 32 * 1024;
 
-/// SAFETY: found in the query, which has been executed and not ended; in a transaction, and the names of pg_catalog are seen.
-pub unsafe fn record(query: &QueryDesc, found: &Found) -> Option<Record> {
+/// `once` are parameters that InitPlans have set once.
+///
+/// SAFETY: found in the query, which has been executed and not ended, and has its parameters; in a transaction, and the names of
+/// pg_catalog are seen.
+pub unsafe fn record(query: &QueryDesc, once: &[i32], found: &Found) -> Option<Record> {
     // SAFETY: as said above; nodes are cast after a look at their tags.
     unsafe {
-        let mut base =
-            Base { query, plan: null_mut(), scan: null_mut(), varno: 0, failed: false, unknown: false, joined: false };
+        let mut base = Base {
+            query,
+            once,
+            plan: null_mut(),
+            scan: null_mut(),
+            varno: 0,
+            failed: false,
+            unknown: false,
+            joined: false,
+        };
         let mut record = Record {
             k: found.got.k,
             rows: found.got.rows,
@@ -55,7 +67,7 @@ pub unsafe fn record(query: &QueryDesc, found: &Found) -> Option<Record> {
                 distance = base.at_base(entry)?;
             }
         }
-        if (*distance).type_ != NodeTag::T_OpExpr {
+        if base.unknown || (*distance).type_ != NodeTag::T_OpExpr {
             return None;
         }
         let operator = &*distance.cast::<pg_sys::OpExpr>();
@@ -78,13 +90,14 @@ pub unsafe fn record(query: &QueryDesc, found: &Found) -> Option<Record> {
             Place::Index(state) => {
                 let given = &*(*state).iss_OrderByKeys;
                 let null = given.sk_flags & pg_sys::SK_ISNULL as i32 != 0;
+                // A constant's, or made in iss_RuntimeContext, which is reset only when it is made anew; what a function hands on
+                // as it got it is of a parameter that is known.
                 (!null).then(|| (given.sk_argument, pg_sys::exprType(vector)))?
             }
             Place::Sort(_) => value(vector)?,
         };
-        Element::from_name(type_name(of).as_str())?;
         record.vector_type = of.to_u32();
-        record.vector = bytes(value);
+        record.vector = bytes(value, Element::from_name(&type_name(of))?)?;
         let entry = range_table_entry(query, base.varno)?;
         if entry.rtekind != pg_sys::RTEKind::RTE_RELATION
             || pg_sys::get_rel_persistence(entry.relid) as u8 == pg_sys::RELPERSISTENCE_TEMP
@@ -96,13 +109,11 @@ pub unsafe fn record(query: &QueryDesc, found: &Found) -> Option<Record> {
         filters = pg_sys::list_concat_copy(filters, conditions(base.scan));
         if !filters.is_null() {
             base.plan = base.scan;
-            base.unknown = false;
             let filter: *mut Node = pg_sys::make_ands_explicit(filters).cast();
             // Predicates of an index speak of its table as number 1 already.
             if let Some(filter) = base.at_base_or(filter, 1) {
                 record.filter_columns = columns(filter);
-                let repeatable = !base.unknown && !pg_sys::contain_subplans(filter);
-                if repeatable && !pg_sys::contain_volatile_functions(filter) {
+                if !base.unknown && !pg_sys::contain_volatile_functions(filter) {
                     record.filter = Some(printed(filter, entry.relid)).filter(|text| text.len() <= MOST_FILTER_BYTES);
                 }
             }
@@ -114,6 +125,7 @@ pub unsafe fn record(query: &QueryDesc, found: &Found) -> Option<Record> {
 /// Follows what nodes of a plan hand on down to the table, and puts values in place of parameters.
 struct Base<'a> {
     query: &'a QueryDesc,
+    once: &'a [i32],
     /// Whose targets or conditions are looked at.
     plan: *mut Plan,
     /// That reads the table, and its number there.
@@ -123,7 +135,7 @@ struct Base<'a> {
     failed: bool,
     /// There is more than one table, or an aggregate, on the way.
     joined: bool,
-    /// There is a parameter whose value is not known.
+    /// There is a parameter whose value is not known, or a query for each row.
     unknown: bool,
 }
 
@@ -161,14 +173,17 @@ impl Walk<'_, '_> {
             pg_sys::check_stack_depth();
             match (*node).type_ {
                 NodeTag::T_Var => self.column(node.cast()),
-                NodeTag::T_Param => match parameter(self.base.query, &*node.cast()) {
+                NodeTag::T_Param => match parameter(self.base.query, self.base.once, &*node.cast()) {
                     Some(known) => known.cast(),
                     None => {
                         self.base.unknown = true;
                         node
                     }
                 },
-                _ => pg_sys::expression_tree_mutator_impl(node, Some(mutate), (&raw mut *self).cast()),
+                of => {
+                    self.base.unknown |= of == NodeTag::T_SubPlan;
+                    pg_sys::expression_tree_mutator_impl(node, Some(mutate), (&raw mut *self).cast())
+                }
             }
         }
     }
@@ -277,79 +292,6 @@ unsafe fn conditions(scan: *mut Plan) -> *mut List {
     }
 }
 
-/// The value that a parameter has, or had last.
-///
-/// SAFETY: a parameter of the query's plan.
-unsafe fn parameter(query: &QueryDesc, parameter: &pg_sys::Param) -> Option<*mut Const> {
-    // SAFETY: the arrays have an element for each number that a plan names.
-    unsafe {
-        let (value, null) = match parameter.paramkind {
-            pg_sys::ParamKind::PARAM_EXEC => {
-                let values = (*query.estate).es_param_exec_vals;
-                let known = (!values.is_null()).then(|| &*values.add(parameter.paramid as usize))?;
-                known.execPlan.is_null().then_some((known.value, known.isnull))?
-            }
-            pg_sys::ParamKind::PARAM_EXTERN => {
-                let list = query.params.as_ref().filter(|list| (1..=list.numParams).contains(&parameter.paramid))?;
-                let mut room = pg_sys::ParamExternData::default();
-                let known = match list.paramFetch {
-                    Some(fetch) => {
-                        let (list, room) = (query.params, &raw mut room);
-                        pg_sys::ffi::pg_guard_ffi_boundary(|| fetch(list, parameter.paramid, false, room))
-                    }
-                    None => list.params.as_ptr().add(parameter.paramid as usize - 1).cast_mut(),
-                };
-                let known = known.as_ref().filter(|known| known.ptype == parameter.paramtype)?;
-                (known.value, known.isnull)
-            }
-            _ => return None,
-        };
-        let (mut length, mut by_value) = (0, false);
-        pg_sys::get_typlenbyval(parameter.paramtype, &raw mut length, &raw mut by_value);
-        let (of, modifier, collation) = (parameter.paramtype, parameter.paramtypmod, parameter.paramcollid);
-        // Values out of line are read while what holds them is there.
-        let value =
-            if !null && length == -1 { Datum::from(pg_sys::pg_detoast_datum(value.cast_mut_ptr())) } else { value };
-        Some(pg_sys::makeConst(of, modifier, collation, i32::from(length), value, null, by_value))
-    }
-}
-
-/// Of the query's side of an operator.
-///
-/// SAFETY: an expression without columns.
-unsafe fn value(node: *mut Node) -> Option<(Datum, Oid)> {
-    // SAFETY: nodes are cast after a look at their tags.
-    unsafe {
-        match (*node).type_ {
-            NodeTag::T_Const => {
-                let known = &*node.cast::<Const>();
-                (!known.constisnull).then_some((known.constvalue, known.consttype))
-            }
-            NodeTag::T_RelabelType => value((*node.cast::<pg_sys::RelabelType>()).arg.cast()),
-            // To its own type: a cast that only looks at the number of dimensions.
-            NodeTag::T_FuncExpr => {
-                let function = &*node.cast::<pg_sys::FuncExpr>();
-                let argument = elements::<Node>(function.args).first().copied()?;
-                let cast = function.funcformat != pg_sys::CoercionForm::COERCE_EXPLICIT_CALL;
-                (cast && pg_sys::exprType(argument) == function.funcresulttype).then(|| value(argument))?
-            }
-            NodeTag::T_CoerceViaIO => {
-                let cast = &*node.cast::<pg_sys::CoerceViaIO>();
-                let (text, of) = value(cast.arg.cast())?;
-                if !matches!(of, pg_sys::TEXTOID | pg_sys::VARCHAROID) {
-                    return None;
-                }
-                Element::from_name(&type_name(cast.resulttype))?;
-                let (mut input, mut element) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
-                pg_sys::getTypeInputInfo(cast.resulttype, &raw mut input, &raw mut element);
-                let text = pg_sys::text_to_cstring(text.cast_mut_ptr());
-                Some((pg_sys::OidInputFunctionCall(input, text, element, -1), cast.resulttype))
-            }
-            _ => None,
-        }
-    }
-}
-
 /// SAFETY: an expression that `Base` has made.
 unsafe fn is_of_table(node: *mut Node) -> bool {
     // SAFETY: as said above.
@@ -391,24 +333,5 @@ unsafe fn printed(node: *mut Node, relation: Oid) -> String {
     unsafe {
         let context = pg_sys::deparse_context_for(pg_sys::get_rel_name(relation), relation);
         db::string(pg_sys::deparse_expression(node, context, false, false))
-    }
-}
-
-/// Without schema.
-///
-/// SAFETY: a type that a plan uses.
-unsafe fn type_name(of: Oid) -> String {
-    // SAFETY: as said above.
-    let name = unsafe { db::string(pg_sys::format_type_be(of)) };
-    name.rsplit('.').next().unwrap_or_default().to_string()
-}
-
-/// SAFETY: a value of variable length.
-unsafe fn bytes(value: Datum) -> Vec<u8> {
-    // SAFETY: the value is plain now; its header tells its length.
-    unsafe {
-        let plain = pg_sys::pg_detoast_datum(value.cast_mut_ptr());
-        let length = pgrx::varlena::varsize_4b(plain);
-        std::slice::from_raw_parts(plain.cast::<u8>(), length).to_vec()
     }
 }

@@ -1,11 +1,11 @@
 //! Sees searches end.
 
-use super::plan::{self, Found};
+use super::plan::{self, Searches};
 use super::queue::{Added, GIVES_UP, Queue};
 use super::record::{MOST_BYTES, Record};
 use super::{RATE, expression, worker};
 use crate::db;
-use crate::measure::statement_end::{milliseconds, now, source, statement_start, unharmed};
+use crate::measure::statement_end::{has_parameters, milliseconds, now, source, statement_start, unharmed};
 use pgrx::pg_sys::{self, NodeTag, QueryDesc};
 use std::cell::Cell;
 
@@ -53,8 +53,9 @@ unsafe fn see(query: &QueryDesc) {
         if !worth {
             return;
         }
-        let found = plan::searches(query);
-        if found.is_empty()
+        let searches = plan::searches(query);
+        if searches.found.is_empty()
+            || !has_parameters(query)
             || pg_sys::RecoveryInProgress()
             || pg_sys::IsInParallelMode()
             || !pg_sys::IsTransactionState()
@@ -66,7 +67,7 @@ unsafe fn see(query: &QueryDesc) {
         let ms = milliseconds(query);
         // What it allocates goes with the query.
         let context = pg_sys::MemoryContextSwitchTo((*query.estate).es_query_cxt);
-        let added = db::guarded(|| capture(query, &found, ms));
+        let added = db::guarded(|| capture(query, &searches, ms));
         pg_sys::MemoryContextSwitchTo(context);
         if added.is_ok_and(|worker_needed| worker_needed) {
             worker::start();
@@ -77,13 +78,13 @@ unsafe fn see(query: &QueryDesc) {
 /// Whether nobody is there to write what waits now.
 ///
 /// SAFETY: as `at_end`, in a subtransaction.
-unsafe fn capture(query: &QueryDesc, found: &[Found], ms: f64) -> bool {
+unsafe fn capture(query: &QueryDesc, searches: &Searches, ms: f64) -> bool {
     if !is_wanted() {
         return false;
     }
     let Some(queue) = Queue::attach() else { return false };
     // SAFETY: as said above.
-    let records = db::with_search_path(c"pg_catalog, pg_temp", || unsafe { read(query, found) });
+    let records = db::with_search_path(c"pg_catalog, pg_temp", || unsafe { read(query, searches) });
     let mut worker_needed = false;
     for record in records {
         let encoded = Record { ms, ..record }.encode();
@@ -98,11 +99,11 @@ unsafe fn capture(query: &QueryDesc, found: &[Found], ms: f64) -> bool {
 }
 
 /// SAFETY: as `capture`.
-unsafe fn read(query: &QueryDesc, found: &[Found]) -> Vec<Record> {
+unsafe fn read(query: &QueryDesc, searches: &Searches) -> Vec<Record> {
     let mut records: Vec<(*const pg_sys::LimitState, Record)> = Vec::new();
-    for search in found.iter().take(MOST_SEARCHES * 16) {
+    for search in searches.found.iter().take(MOST_SEARCHES * 16) {
         // SAFETY: as said above.
-        let Some(record) = (unsafe { expression::record(query, search) }) else { continue };
+        let Some(record) = (unsafe { expression::record(query, &searches.once, search) }) else { continue };
         // A partitioned table has a scan of each partition under one LIMIT.
         let same = |(limit, seen): &(*const pg_sys::LimitState, Record)| {
             *limit == search.limit

@@ -11,6 +11,7 @@ mod reservoir;
 mod store;
 #[cfg(test)]
 mod unit_tests;
+mod value;
 mod worker;
 
 use crate::measure::statement_end;

@@ -15,6 +15,14 @@ pub struct Found {
     pub joined: bool,
 }
 
+#[derive(Default)]
+pub struct Searches {
+    pub found: Vec<Found>,
+    /// Parameters whose values InitPlans set, of nodes above what was found: such a plan depends on no other parameter, so it is
+    /// executed once, and its row is copied (ExecSetParamPlan) into memory that goes with the query.
+    pub once: Vec<i32>,
+}
+
 pub enum Place {
     /// By an index.
     Index(*const pg_sys::IndexScanState),
@@ -33,8 +41,8 @@ struct Above {
 }
 
 /// SAFETY: a query that has been executed, and not ended.
-pub unsafe fn searches(query: &QueryDesc) -> Vec<Found> {
-    let mut found = Vec::new();
+pub unsafe fn searches(query: &QueryDesc) -> Searches {
+    let mut found = Searches::default();
     let above = Above { limit: std::ptr::null(), joined: false, top: true, deep: 0 };
     // SAFETY: as said above.
     unsafe { visit(query.planstate, above, query, &mut found) };
@@ -42,14 +50,17 @@ pub unsafe fn searches(query: &QueryDesc) -> Vec<Found> {
 }
 
 /// SAFETY: null, or a node of the query's.
-unsafe fn visit(state: *mut PlanState, above: Above, query: &QueryDesc, found: &mut Vec<Found>) {
+unsafe fn visit(state: *mut PlanState, above: Above, query: &QueryDesc, all: &mut Searches) {
     // SAFETY: nodes are cast after a look at their tags; their children are theirs.
     unsafe {
         let Some(node) = state.as_ref().filter(|_| above.deep < MOST_DEEP) else { return };
         let apart = Above { limit: std::ptr::null(), joined: false, top: false, deep: above.deep + 1 };
+        for subplan in elements::<pg_sys::SubPlanState>(node.initPlan) {
+            all.once.extend(set_once(&*subplan));
+        }
         for list in [node.initPlan, node.subPlan] {
             for subplan in elements::<pg_sys::SubPlanState>(list) {
-                visit((*subplan).planstate, apart, query, found);
+                visit((*subplan).planstate, apart, query, all);
             }
         }
         let same = Above { deep: above.deep + 1, ..above };
@@ -79,19 +90,30 @@ unsafe fn visit(state: *mut PlanState, above: Above, query: &QueryDesc, found: &
             NodeTag::T_ResultState => Above { joined: above.joined || !node.qual.is_null(), ..same },
             _ => Above { joined: true, ..same },
         };
-        let before = found.len();
+        let before = all.found.len();
         for child in children {
-            visit(child, below, query, found);
+            visit(child, below, query, all);
         }
         let place = match node.type_ {
             NodeTag::T_IndexScanState if orders(&*state.cast()) => Place::Index(state.cast()),
             // What sorts the rows of a search anew (re-ranking) is no search of its own.
-            NodeTag::T_SortState if found.len() == before && by_number(node.plan) => Place::Sort(node.plan.cast()),
+            NodeTag::T_SortState if all.found.len() == before && by_number(node.plan) => Place::Sort(node.plan.cast()),
             _ => return,
         };
         if let Some(got) = got(above, query) {
-            found.push(Found { place, limit: above.limit, got, joined: above.joined });
+            all.found.push(Found { place, limit: above.limit, got, joined: above.joined });
         }
+    }
+}
+
+/// SAFETY: an InitPlan of the query's.
+unsafe fn set_once(state: &pg_sys::SubPlanState) -> Vec<i32> {
+    // SAFETY: `setParam` is a list of numbers.
+    unsafe {
+        let independent = state.planstate.as_ref().is_some_and(|top| (*top.plan).extParam.is_null());
+        let Some(list) = (*state.subplan).setParam.as_ref().filter(|_| independent) else { return Vec::new() };
+        let cells = std::slice::from_raw_parts(list.elements, list.length as usize);
+        cells.iter().map(|cell| cell.int_value).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! A captured search as bytes, for it to wait in shared memory.
 
+use crate::facts::vector::Element;
+
 /// More does not get in: a vector of 16,000 dimensions, the most there can be, has 64,008 bytes.
 pub const MOST_BYTES: usize = 128 * 1024;
 
@@ -29,6 +31,19 @@ pub struct Record {
     /// 0: none.
     pub query_id: i64,
     pub role: u32,
+}
+
+/// The bytes are as many as a value with this header has.
+pub fn is_whole(element: Element, bytes: &[u8]) -> bool {
+    let number = |at: usize| bytes.get(at..at + 4).map(|four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]]));
+    let dimensions = match element {
+        Element::Vector | Element::Halfvec => {
+            bytes.get(4..6).map(|two| u32::from(u16::from_ne_bytes([two[0], two[1]])))
+        }
+        Element::Bit => number(4),
+        Element::Sparsevec => number(8),
+    };
+    dimensions.is_some_and(|dimensions| element.value_bytes(f64::from(dimensions)) == bytes.len() as f64)
 }
 
 impl Record {

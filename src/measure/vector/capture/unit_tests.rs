@@ -1,5 +1,6 @@
-use super::record::Record;
+use super::record::{Record, is_whole};
 use super::reservoir::choose;
+use crate::facts::vector::Element;
 
 fn record() -> Record {
     Record {
@@ -34,6 +35,24 @@ fn records_come_out_as_they_went_in() {
             assert_eq!(Record::decode(&encoded[..length]), None, "cut at {length}");
         }
     }
+}
+
+#[test]
+fn values_are_as_long_as_they_say() {
+    let value = |header: &[u8], bytes: usize| [&[0; 4], header, &vec![1; bytes]].concat();
+    for (element, value) in [
+        (Element::Vector, value(&[3, 0, 0, 0], 12)),
+        (Element::Halfvec, value(&[3, 0, 0, 0], 6)),
+        (Element::Bit, value(&[9, 0, 0, 0], 2)),
+        (Element::Sparsevec, value(&[9, 9, 9, 9, 2, 0, 0, 0, 0, 0, 0, 0], 16)),
+    ] {
+        assert!(is_whole(element, &value), "{element:?}");
+        assert!(!is_whole(element, &[&value[..], &[0]].concat()), "{element:?}");
+        for length in 0..value.len() {
+            assert!(!is_whole(element, &value[..length]), "{element:?} cut at {length}");
+        }
+    }
+    assert!(!is_whole(Element::Vector, &value(&[255, 255, 0, 0], 12)));
 }
 
 /// From 0 to under 1, the same each time.
