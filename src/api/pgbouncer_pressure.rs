@@ -49,7 +49,8 @@ type Row = (
 /// PgBouncer's last stats_period.
 ///
 /// `pgbouncer` is a foreign server for which the caller has a user mapping, or a connection string, that leads to PgBouncer's
-/// console (dbname=pgbouncer). The extension dblink does the asking.
+/// console (dbname=pgbouncer). The extension dblink does the asking. A password in a connection string is part of the statement,
+/// which pg_stat_activity shows and the server logs where the call fails (log_min_error_statement): a foreign server keeps it out.
 #[pg_extern(
     volatile,
     sql = r#"

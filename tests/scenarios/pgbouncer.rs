@@ -297,12 +297,24 @@ fn arguments(database: &Database) {
         ("'hunter2=hunter3'", "22023", "neither a foreign server"),
         ("'host=/nowhere password=hunter2'", "08001", "cannot be reached"),
         ("'host=no.such.host.invalid password=hunter2'", "08001", "cannot be reached"),
+        // A password that is taken for a host, a port, or another setting.
+        ("'postgresql://u:x@hunter2@127.0.0.1:1/pgbouncer'", "08001", "the name of its host has no address"),
+        ("'postgresql://u:hunter2/x@127.0.0.1:1/pgbouncer'", "22023", "neither a foreign server"),
+        ("'postgresql://u:1/hunter2@127.0.0.1:1/pgbouncer'", "08001", "cannot be reached"),
+        ("'host=127.0.0.1 sslmode=hunter2'", "22023", "neither a foreign server"),
+        ("'service=hunter2'", "22023", "neither a foreign server"),
+        ("'host=/hunter2'", "08001", "cannot be reached: No such file or directory"),
     ] {
         let (state, message) = code(&mut client, argument);
         assert_eq!(state, expected, "{argument}: {message}");
         assert!(message.contains(says) && !message.contains("hunter"), "{argument}: {message}");
         nothing_open(&mut client);
     }
+    let whole = "select to_jsonb(p) from dbre.pool_pressure(pgbouncer => 'postgresql://u:x@hunter2@127.0.0.1:1/pgbouncer') p";
+    let rows: Vec<Value> = query(&mut client, whole).iter().map(|row| row.get(0)).collect();
+    let not_read = finding(&rows, "activity_not_read");
+    assert!(text(not_read, "summary").contains("PgBouncer's console cannot be reached"), "{not_read:#}");
+    assert!(!not_read.to_string().contains("hunter"), "{not_read:#}");
     let postgres = format!("'host={} dbname={} user=postgres'", database.server.folder.display(), database.name);
     let (state, message) = code(&mut client, &postgres);
     assert!(state == "22023" && message.contains("does not lead to PgBouncer's console"), "{state} {message}");

@@ -1,12 +1,15 @@
 //! Asks a PgBouncer's console, by dblink: a user mapping's credentials, the checks that a caller who is no superuser needs, and
 //! waiting that can be cancelled are its own.
 
+mod refusal;
+
 use crate::db::{self, Caught, Row};
 use crate::facts::pgbouncer::layout::{Command, Shown};
 use crate::facts::pgbouncer::{self, Pgbouncer, Unreadable, release};
 use crate::facts::{Database, Name, SessionUse};
 use crate::measure::time_limit::TimeLimit;
 use pgrx::PgSqlErrorCode;
+use refusal::{lost, refuse};
 use std::time::Duration;
 
 /// In this session alone; closed before the call ends, however it ends.
@@ -14,7 +17,8 @@ const CONNECTION: &str = "dbre.pgbouncer_pressure";
 
 /// What the argument may be.
 pub const HINT: &str = "Name a foreign server whose dbname is pgbouncer and for which you have a user mapping, or a connection string \
-                            such as 'host=… port=6432 dbname=pgbouncer user=… password=…', of a user in PgBouncer's admin_users or stats_users.";
+                            such as 'host=… port=6432 dbname=pgbouncer user=… password=…', of a user in PgBouncer's admin_users or stats_users. \
+                            A URI has what is special in a password percent-encoded: %40 for @, %3A for :, %2F for /.";
 
 const DATATYPE_MISMATCH: &str = "42804";
 
@@ -129,7 +133,8 @@ impl Dblink {
             },
             Ok(None) => not_a_console("SHOW VERSION says nothing".to_string()),
             Err(caught) if is_lost(&caught) => lost(caught),
-            Err(caught) => not_a_console(caught.message),
+            // What else answers may quote what it was given.
+            Err(caught) => not_a_console(format!("SHOW VERSION fails there (SQLSTATE {})", caught.sqlstate)),
         }
     }
 
@@ -156,46 +161,4 @@ impl Dblink {
 
 fn is_lost(caught: &Caught) -> bool {
     caught.sqlstate.starts_with("08")
-}
-
-fn lost(caught: Caught) -> ! {
-    db::raise(
-        PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
-        format!("PgBouncer has ended the connection: {}", caught.message.trim()),
-        "Its log says why.",
-    )
-}
-
-/// What libpq says of a connection string that it cannot read quotes from it, where a password may be.
-const SAYS_WHAT_WAS_GIVEN: [&str; 6] = [
-    "connection info string",
-    "invalid connection option",
-    "invalid URI",
-    "percent-encoded",
-    "URI query parameter",
-    "in URI",
-];
-
-fn refuse(caught: Caught, is_foreign_server: bool) -> ! {
-    let detail = caught.detail.as_deref().unwrap_or_default();
-    if caught.sqlstate.starts_with("08") {
-        if SAYS_WHAT_WAS_GIVEN.iter().any(|words| detail.contains(words)) {
-            let message = match is_foreign_server {
-                true => "the options of the foreign server that argument pgbouncer names make no connection string",
-                false => {
-                    "argument pgbouncer is neither a foreign server of this database nor a connection string that can be read"
-                }
-            };
-            db::raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, HINT)
-        }
-        db::raise_sqlstate(
-            &caught.sqlstate,
-            format!("PgBouncer's console cannot be reached: {}", detail.trim()),
-            "Is PgBouncer there, and is the user in its admin_users or stats_users?",
-        )
-    }
-    match caught.hint {
-        Some(_) => db::raise_again(caught),
-        None => db::raise_sqlstate(&caught.sqlstate, caught.message, HINT),
-    }
 }
