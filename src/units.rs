@@ -59,9 +59,17 @@ impl fmt::Display for Count {
 }
 
 impl Count {
-    /// `1 scan`, `2 scans`.
+    /// `1 scan`, `2 scans`, `2 processes`, `2 queries`.
     pub fn of(self, singular: &str) -> String {
-        if self.0 == 1 { format!("1 {singular}") } else { format!("{self} {singular}s") }
+        if self.0 == 1 {
+            return format!("1 {singular}");
+        }
+        let hisses = ["s", "x", "ch", "sh"].into_iter().any(|end| singular.ends_with(end));
+        match singular.strip_suffix('y') {
+            Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{self} {stem}ies"),
+            _ if hisses => format!("{self} {singular}es"),
+            _ => format!("{self} {singular}s"),
+        }
     }
 }
 
@@ -111,6 +119,8 @@ mod unit_tests {
         assert_eq!(Count(123456).to_string(), "123,456");
         assert_eq!(Count(1234567).of("row"), "1,234,567 rows");
         assert_eq!(Count(1).of("row"), "1 row");
+        let plurals = ["process", "index", "search", "query", "key"].map(|singular| Count(2).of(singular));
+        assert_eq!(plurals, ["2 processes", "2 indexes", "2 searches", "2 queries", "2 keys"]);
     }
 
     #[test]

@@ -296,11 +296,7 @@ impl Load {
     fn in_words(&self) -> String {
         let of = |number: f64, what: &str| Count(number as u64).of(what);
         let searches = if self.known { "searches counted, at least" } else { "no search is known, counted with" };
-        format!(
-            "{searches} {}, and {}",
-            of(self.searches, "search").replace("searchs", "searches"),
-            of(self.writes, "write")
-        )
+        format!("{searches} {}, and {}", of(self.searches, "search"), of(self.writes, "write"))
     }
 }
 

@@ -131,7 +131,7 @@ fn judge(activity: &Activity, running: u64, limit: &Limit) -> Finding {
             "{} of the {} that may are at work for {}",
             Count(running).of("parallel worker"),
             Count(limit.allowed),
-            Count(leaders.len() as u64).of("query").replace("querys", "queries"),
+            Count(leaders.len() as u64).of("query"),
         ),
         cause: format!(
             "{binds}. {most}. Workers were counted at one moment; dbre.sample_activity() shows whether it lasts."

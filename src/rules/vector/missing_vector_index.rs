@@ -212,7 +212,7 @@ fn finding(
         summary: match mean_ms {
             Some(ms) => format!(
                 "{} on {} compare all {rows} for want of an index: {ms:.1} ms each",
-                Count(calls as u64).of("search").replace("searchs", "searches"),
+                Count(calls as u64).of("search"),
                 column.object()
             ),
             None => {
