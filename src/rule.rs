@@ -256,7 +256,8 @@ impl InvalidOption {
 /// that judges migrations `example (migration)`: applying a fix means to put it in the place of the step that evidence names. It
 /// may set example.time_limit for the database. For one that judges activity it may leave `sessions (step, session, role, statement,
 /// waits)`: clients that stay connected, named by application_name, and what each sends; one that `waits` is not waited for. For one
-/// that judges a PgBouncer it leaves `pgbouncer (settings)` with one row, lines of its ini file: those clients go through it.
+/// that judges a PgBouncer it leaves `pgbouncer (settings, console)` with one row, lines of its ini file and, if need be, a command
+/// for its console: those clients go through it.
 pub struct Case {
     pub name: &'static str,
     pub setup: &'static str,

@@ -171,7 +171,7 @@ fn columns_of_1_24(command: &str) -> usize {
     match command {
         "SHOW CONFIG" => 4,
         "SHOW DATABASES" | "SHOW POOLS" => 17,
-        "SHOW LISTS" => 2,
+        "SHOW LISTS" | "SHOW STATE" => 2,
         "SHOW CLIENTS" | "SHOW SERVERS" => 21,
         "SHOW STATS" => 23,
         "SHOW USERS" => 8,

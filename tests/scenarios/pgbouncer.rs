@@ -3,7 +3,7 @@
 use crate::bouncer::{Bouncer, Manner, console_in, folder_of, pretend};
 use crate::server::{Database, Server, execute, query, refused, shown, text, trial, value, wait_until};
 use libtest_mimic::Trial;
-use postgres::{Client, NoTls};
+use postgres::{Client, NoTls, SimpleQueryMessage};
 use serde_json::Value;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -20,6 +20,10 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pgbouncer::its_own_connect_query", connect_query),
         trial(server, "pgbouncer::the_server_refuses", server_refuses),
         trial(server, "pgbouncer::session_mode", session_mode),
+        trial(server, "pgbouncer::set_by_the_user", set_by_the_user),
+        trial(server, "pgbouncer::pools_made_smaller", pools_made_smaller),
+        trial(server, "pgbouncer::database_of_the_star", database_of_the_star),
+        trial(server, "pgbouncer::disabled", disabled),
         trial(server, "pgbouncer::arguments", arguments),
         trial(server, "pgbouncer::credentials", credentials),
         trial(server, "pgbouncer::no_answer", no_answer),
@@ -168,9 +172,169 @@ fn paused(database: &Database, pause: &str) {
     let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
     let waiting = finding(&rows, "pgbouncer_clients_waiting");
     assert_eq!(waiting["evidence"]["root"], "paused", "{waiting:#}");
-    let command = text(waiting, "app_fix").split_once("On the console: ").unwrap().1.split_once(';').unwrap().0;
-    console.simple_query(command).unwrap();
+    let out = finding(&rows, "pgbouncer_database_out_of_service");
+    assert!(text(out, "severity") == "high" && text(out, "summary").contains("1 client waits"), "{out:#}");
+    assert_eq!(out["app_fix"], waiting["app_fix"]);
+    console.simple_query(console_command(waiting)).unwrap();
     waiter.join().unwrap();
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    assert!(rows.iter().all(|row| row["rule"] != "pgbouncer_database_out_of_service"), "{}", shown(&rows));
+}
+
+#[track_caller]
+fn console_command(finding: &Value) -> &str {
+    text(finding, "app_fix").split_once("On the console: ").unwrap().1
+}
+
+fn disabled(database: &Database) {
+    let (bouncer, mut control) = prepare(database, "pool_mode = transaction");
+    let mut web = client(&bouncer, database, "postgres", "web");
+    execute(&mut web, "select pg_advisory_lock(1)");
+    let mut console = bouncer.console();
+    console.simple_query(&format!("DISABLE {}", database.name)).unwrap();
+    let refused = bouncer.config(&database.name, "postgres").connect(NoTls).err().expect("no new clients");
+    assert!(refused.as_db_error().is_some_and(|error| error.message().contains("is disabled")), "{refused}");
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let out = finding(&rows, "pgbouncer_database_out_of_service");
+    assert!(text(out, "severity") == "high" && text(out, "cause").contains("1 is connected"), "{out:#}");
+    assert!(rows.iter().all(|row| row["rule"] != "pgbouncer_features_break"), "{}", shown(&rows));
+    console.simple_query(console_command(out)).unwrap();
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    assert!(rows.iter().all(|row| row["rule"] != "pgbouncer_database_out_of_service"), "{}", shown(&rows));
+    finding(&rows, "pgbouncer_features_break");
+}
+
+/// A role of its own, which the PgBouncer knows.
+fn pooled_role(database: &Database, bouncer: &Bouncer, control: &mut Client) -> String {
+    let role = format!("{}_app", database.name);
+    std::fs::write(bouncer.folder.join("users"), format!("\"postgres\" \"\"\n\"{role}\" \"\"\n")).unwrap();
+    bouncer.console().simple_query("RELOAD").unwrap();
+    execute(control, &format!("create role {role} login"));
+    role
+}
+
+/// What a line of [users] sets wins over the database's.
+fn set_by_the_user(database: &Database) {
+    let role = format!("{}_app", database.name);
+    let users = format!("[users]\n{role} = pool_mode=session pool_size=2\npostgres = pool_size=1");
+    let (bouncer, mut control) = prepare(database, &format!("pool_mode = transaction\n{users}"));
+    pooled_role(database, &bouncer, &mut control);
+    for (rule, options) in [
+        ("pgbouncer_clients_waiting", r#"{"min_seconds": 0}"#),
+        ("pgbouncer_session_pooling", r#"{"min_idle_seconds": 0, "min_connections": 2}"#),
+    ] {
+        execute(&mut control, &format!("select dbre.configure_rule('{rule}', options => '{options}')"));
+    }
+    let mut kept: Vec<Client> = (0..2).map(|_| client(&bouncer, database, &role, "kept")).collect();
+    kept.iter_mut().for_each(|client| execute(client, "select 1"));
+    let waiter = send(client(&bouncer, database, &role, "waiter"), "select 1");
+    execute(&mut control, "select pg_advisory_lock(1)");
+    let [blocked, behind] = [(); 2].map(|_| client(&bouncer, database, "postgres", "jobs"));
+    let blocked = send(blocked, "select pg_advisory_lock(1)");
+    wait_until("it is blocked", || {
+        let waits =
+            "select count(*) from pg_stat_activity where wait_event = 'advisory' and datname = current_database()";
+        value::<i64>(&mut control, waits) == 1
+    });
+    let behind = send(behind, "select 1");
+    wait_until("two clients wait", || bouncer.clients_waiting() == 2);
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let of = |rule: &str, user: &str| {
+        let object = format!("PgBouncer pool {}/{user}", database.name);
+        rows.iter()
+            .find(|row| row["rule"] == rule && text(row, "object") == object)
+            .unwrap_or_else(|| panic!("no {rule} of {object} in {}", shown(&rows)))
+    };
+    for (rule, user, line) in [
+        ("pgbouncer_clients_waiting", role.as_str(), format!("[users] {role} = … pool_mode=transaction")),
+        ("pgbouncer_session_pooling", &role, format!("[users] {role} = … pool_mode=transaction")),
+        ("pgbouncer_clients_waiting", "postgres", "[users] postgres = … pool_size=…".to_string()),
+    ] {
+        let found = of(rule, user);
+        assert!(text(found, "app_fix").contains(&line), "{found:#}");
+    }
+    execute(&mut control, "select pg_advisory_unlock(1)");
+    drop(kept);
+    [waiter, blocked, behind].into_iter().for_each(|client| client.join().unwrap());
+    drop(bouncer);
+    execute(&mut control, &format!("drop role {role}"));
+}
+
+/// Whoever changes the lines that are named is rid of the finding.
+fn pools_made_smaller(database: &Database) {
+    let (name, role) = (&database.name, format!("{}_app", database.name));
+    let line = |other: &str| {
+        let folder = database.server.folder.display();
+        format!("[databases]\n{name}_{other} = host={folder} port=5432 dbname={name}")
+    };
+    let own = format!("{} pool_size=1500\n[users]\n{role} = pool_size=2000", line("own"));
+    for settings in [
+        "default_pool_size = 1000\nreserve_pool_size = 3".to_string(),
+        "default_pool_size = 1000\nreserve_pool_size = 900".to_string(),
+        "default_pool_size = 0".to_string(),
+        format!("default_pool_size = 1000\nreserve_pool_size = 5\n{own}"),
+    ] {
+        let mut control = database.connect();
+        execute(&mut control, "create extension if not exists dblink");
+        let bouncer = Bouncer::start(database, &format!("pool_mode = transaction\n{settings}"));
+        let mut clients = vec![client(&bouncer, database, "postgres", "web")];
+        if settings.contains("_own") {
+            pooled_role(database, &bouncer, &mut control);
+            clients.push(client(&bouncer, database, &role, "web"));
+            clients.push(bouncer.config(&format!("{name}_own"), "postgres").connect(NoTls).unwrap());
+        }
+        clients.iter_mut().for_each(|client| execute(client, "select 1"));
+        let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+        let fix = text(finding(&rows, "pgbouncer_pool_larger_than_server"), "app_fix");
+        let ini = bouncer.folder.join("pgbouncer.ini");
+        let mut changed = std::fs::read_to_string(&ini).unwrap();
+        let lines = fix.strip_prefix("pgbouncer.ini: ").unwrap().split_once(';').unwrap().0;
+        let lines = lines.split_once(" (").map_or(lines, |(lines, _)| lines).replace(" and ", ", ");
+        for line_of in lines.split(", ") {
+            let (place, value) = line_of.rsplit_once('=').unwrap();
+            let value = value.trim();
+            match place.split_once(" = … ") {
+                None => {
+                    changed = changed.lines().filter(|line| !line.starts_with(place)).collect::<Vec<_>>().join("\n");
+                    changed = changed.replace("[pgbouncer]", &format!("[pgbouncer]\n{place} = {value}"));
+                }
+                Some((place, key)) if place.starts_with("[users]") => {
+                    assert_eq!(place, format!("[users] {role}"), "{fix}");
+                    changed += &format!("\n[users]\n{role} = {key}={value}\n");
+                }
+                Some((place, key)) => {
+                    assert_eq!(place, format!("[databases] {name}_own"), "{fix}");
+                    changed += &format!("\n{} {key}={value}\n", line("own"));
+                }
+            }
+        }
+        std::fs::write(&ini, changed).unwrap();
+        bouncer.console().simple_query("RELOAD").unwrap();
+        let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+        let left: Vec<&Value> = rows.iter().filter(|row| row["rule"] == "pgbouncer_pool_larger_than_server").collect();
+        assert!(left.is_empty(), "{settings}: {fix}: {left:#?}");
+        drop((clients, bouncer));
+        execute(&mut control, &format!("drop role if exists {role}"));
+    }
+}
+
+/// PgBouncer forgets the database when it is idle, and keeps its pools.
+fn database_of_the_star(database: &Database) {
+    let server = database.server.folder.display();
+    let star = format!("default_pool_size = 7\nserver_idle_timeout = 1\n[databases]\n* = host={server} port=5432");
+    let (bouncer, mut control) = prepare(database, &star);
+    execute(&mut bouncer.config("postgres", "postgres").connect(NoTls).unwrap(), "select 1");
+    let mut console = bouncer.console();
+    wait_until("the database is no longer shown", || {
+        let shown = console.simple_query("SHOW DATABASES").unwrap();
+        let is_star = |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(row) if row.get("name") == Some("postgres"));
+        !shown.iter().any(is_star)
+    });
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let of_star = pools(&rows).into_iter().find(|pool| pool["database"] == "postgres");
+    let of_star = of_star.unwrap_or_else(|| panic!("no such pool: {}", shown(&rows)));
+    assert_eq!(of_star["pool_size"], 7, "{of_star:#}");
+    assert!(text(of_star, "summary").contains("of 7 server connections"), "{of_star:#}");
 }
 
 /// PgBouncer counts no wait of clients whose pool has no connection yet.
@@ -191,10 +355,7 @@ fn waiting_to_be_let_in(database: &Database) {
 
 fn another_pool(database: &Database) {
     let (bouncer, mut control) = prepare(database, "pool_mode = transaction\nmax_db_connections = 1");
-    let role = format!("{}_app", database.name);
-    std::fs::write(bouncer.folder.join("users"), format!("\"postgres\" \"\"\n\"{role}\" \"\"\n")).unwrap();
-    bouncer.console().simple_query("RELOAD").unwrap();
-    execute(&mut control, &format!("create role {role} login"));
+    let role = pooled_role(database, &bouncer, &mut control);
     execute(
         &mut control,
         "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0, \"left_open_seconds\": 0}')",
@@ -234,10 +395,8 @@ fn connect_query(database: &Database) {
 
 fn server_refuses(database: &Database) {
     let (bouncer, mut control) = prepare(database, "pool_mode = transaction\ndefault_pool_size = 5");
-    let role = format!("{}_app", database.name);
-    std::fs::write(bouncer.folder.join("users"), format!("\"postgres\" \"\"\n\"{role}\" \"\"\n")).unwrap();
-    bouncer.console().simple_query("RELOAD").unwrap();
-    execute(&mut control, &format!("create role {role} login connection limit 1"));
+    let role = pooled_role(database, &bouncer, &mut control);
+    execute(&mut control, &format!("alter role {role} connection limit 1"));
     let mut holder = client(&bouncer, database, &role, "holder");
     let waiter = client(&bouncer, database, &role, "waiter");
     execute(&mut holder, "begin");
@@ -310,7 +469,8 @@ fn arguments(database: &Database) {
         assert!(message.contains(says) && !message.contains("hunter"), "{argument}: {message}");
         nothing_open(&mut client);
     }
-    let whole = "select to_jsonb(p) from dbre.pool_pressure(pgbouncer => 'postgresql://u:x@hunter2@127.0.0.1:1/pgbouncer') p";
+    let whole =
+        "select to_jsonb(p) from dbre.pool_pressure(pgbouncer => 'postgresql://u:x@hunter2@127.0.0.1:1/pgbouncer') p";
     let rows: Vec<Value> = query(&mut client, whole).iter().map(|row| row.get(0)).collect();
     let not_read = finding(&rows, "activity_not_read");
     assert!(text(not_read, "summary").contains("PgBouncer's console cannot be reached"), "{not_read:#}");
@@ -443,5 +603,5 @@ fn unknown_columns(database: &Database) {
     let rows = pressure(&mut client, &console);
     let [row] = &rows[..] else { panic!("{}", shown(&rows)) };
     assert_eq!(text(row, "rule"), "pgbouncer_not_read", "{row:#}");
-    assert_eq!(row["evidence"]["left_out"].as_array().unwrap().len(), 7, "{row:#}");
+    assert_eq!(row["evidence"]["left_out"].as_array().unwrap().len(), 8, "{row:#}");
 }

@@ -23,7 +23,8 @@ impl Sessions {
             false => Vec::new(),
         };
         let mut open: HashMap<String, Client> = HashMap::new();
-        let bouncer = bouncer(database, &mut control);
+        let (bouncer, console) = bouncer(database, &mut control).unzip();
+        let console: Option<String> = console.flatten();
         let mut sessions = Sessions { bouncer, open: Vec::new(), waiting: Vec::new(), control };
         for step in steps {
             let (name, role, statement, waits): (String, Option<String>, String, Option<bool>) =
@@ -50,6 +51,9 @@ impl Sessions {
             wait_until(&name, || value::<i64>(&mut sessions.control, &waiting) == 1);
         }
         sessions.open = open.into_values().collect();
+        if let Some((bouncer, command)) = sessions.bouncer.as_ref().zip(console) {
+            bouncer.console().simple_query(&command).unwrap();
+        }
         sessions
     }
 }
@@ -66,8 +70,9 @@ fn connect(database: &Database, bouncer: Option<&Bouncer>, name: &str, role: &st
     config.application_name(name).connect(NoTls).unwrap_or_else(|error| panic!("cannot connect as {role}: {error}"))
 }
 
-/// What an example leaves in `pgbouncer (settings)`, through which its clients then go. One that `pretends` shows what no version does.
-fn bouncer(database: &Database, control: &mut Client) -> Option<Bouncer> {
+/// What an example leaves in `pgbouncer (settings, console)`, through which its clients then go, and what it runs on the console after
+/// that. One that `pretends` shows what no version does.
+fn bouncer(database: &Database, control: &mut Client) -> Option<(Bouncer, Option<String>)> {
     if !value::<bool>(control, "select to_regclass('pgbouncer') is not null") {
         return None;
     }
@@ -76,9 +81,9 @@ fn bouncer(database: &Database, control: &mut Client) -> Option<Bouncer> {
     if row["pretends"] == true {
         let folder = folder_of(database);
         pretend(&folder, Manner::Odd);
-        return Some(Bouncer { folder });
+        return Some((Bouncer { folder }, None));
     }
-    Some(Bouncer::start(database, text(&row, "settings")))
+    Some((Bouncer::start(database, text(&row, "settings")), row["console"].as_str().map(str::to_string)))
 }
 
 impl Drop for Sessions {

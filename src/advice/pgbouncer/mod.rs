@@ -4,4 +4,4 @@ mod breaks;
 mod waiting;
 
 pub use breaks::Breaks;
-pub use waiting::{Held, Root, app_fix, cause};
+pub use waiting::{Held, Root, app_fix, cause, identifier};

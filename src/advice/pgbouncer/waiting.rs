@@ -2,7 +2,7 @@
 
 use crate::advice::end_session::duration;
 use crate::facts::activity::{Activity, Session, State};
-use crate::facts::pgbouncer::{Mode, Pgbouncer, Pool};
+use crate::facts::pgbouncer::{Key, Mode, Pgbouncer, Pool};
 use crate::units::Count;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +213,7 @@ fn obstacle(pool: &Pool, pgbouncer: &Pgbouncer, activity: &Activity) -> Option<S
 }
 
 /// What the application and PgBouncer's settings can do about it.
-pub fn app_fix(pool: &Pool, root: Root, held: &Held) -> String {
+pub fn app_fix(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer) -> String {
     let open = "SQLAlchemy: with engine.begin() as connection: … around each unit of work, nothing outside the database waited for inside it";
     match root {
         Root::Paused => format!("On the console: RESUME {};", identifier(&pool.database)),
@@ -222,14 +222,14 @@ pub fn app_fix(pool: &Pool, root: Root, held: &Held) -> String {
             format!("{open}. A backstop in pgbouncer.ini: idle_transaction_timeout = 30.")
         }
         Root::PoolFull if pool.mode == Mode::Session && !held.idle.is_empty() => format!(
-            "pgbouncer.ini: pool_mode = transaction for {} (what would break: pgbouncer_features_break), or smaller pools with \
+            "pgbouncer.ini: {} (what would break: pgbouncer_features_break), or smaller pools with \
              pool_recycle in the applications: in session mode PgBouncer saves no connection that they keep open.",
-            pool.database
+            pgbouncer.own_place(pool, Key::Mode).line(Key::Mode, Mode::Transaction.name())
         ),
         Root::PoolFull => format!(
-            "Shorten what holds the connections first. Only if the server has cores and slots to spare: pool_size of {} in pgbouncer.ini, \
+            "Shorten what holds the connections first. Only if the server has cores and slots to spare, pgbouncer.ini: {}, \
              then RELOAD on the console; dbre.pool_sizing() says how much.",
-            pool.database
+            pgbouncer.own_place(pool, Key::Size).line(Key::Size, "…")
         ),
         Root::DatabaseFull | Root::UserFull => {
             "Raise max_db_connections or max_user_connections in pgbouncer.ini, then RELOAD, or lower pool_size of the pools that share the \
@@ -241,7 +241,7 @@ pub fn app_fix(pool: &Pool, root: Root, held: &Held) -> String {
 }
 
 /// As PgBouncer's console reads names.
-fn identifier(name: &str) -> String {
+pub fn identifier(name: &str) -> String {
     let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }

@@ -1,11 +1,13 @@
 //! What a PgBouncer says of itself on its console.
 
 mod clients;
+mod ini;
 pub mod layout;
 mod pools;
 mod servers;
 
 pub use clients::{Client, Waiting, clients};
+pub use ini::{Key, Place};
 pub use pools::{CONSOLE, Load, Mode, Pool, PooledDatabase, PooledUser, databases, loads, pools, users};
 pub use servers::{ServerConnection, connections};
 
@@ -24,7 +26,7 @@ pub struct Pgbouncer {
     pub servers: Vec<ServerConnection>,
     /// Those that wait or hold a connection. Asked for only where some wait.
     pub active_clients: Vec<Client>,
-    /// PAUSE or SUSPEND of all databases. Asked for only where clients wait; None: older than 1.19.
+    /// PAUSE or SUSPEND of all databases. None: older than 1.19.
     pub paused: Option<bool>,
     /// Clients that are connected, the console's among them.
     pub clients: Option<u64>,

@@ -98,6 +98,8 @@ pub struct PooledDatabase {
     pub on_server: String,
     /// None: as the client.
     pub force_user: Option<String>,
+    /// None: that of all.
+    pub mode: Option<Mode>,
     pub pool_size: u64,
     pub reserve: u64,
     /// 0: unlimited.
@@ -107,11 +109,15 @@ pub struct PooledDatabase {
     pub max_clients: Option<u64>,
     pub clients: u64,
     pub paused: bool,
+    /// New clients are refused; those that are in stay.
+    pub disabled: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct PooledUser {
     pub name: String,
+    /// None: that of the database.
+    pub mode: Option<Mode>,
     /// None: that of the database.
     pub pool_size: Option<u64>,
     pub reserve: Option<u64>,
@@ -135,13 +141,13 @@ pub struct Load {
 
 pub fn databases(shown: &Shown) -> Result<Vec<PooledDatabase>, Unreadable> {
     shown.lines(|line| {
-        mode(line)?;
         Ok(PooledDatabase {
             name: line.name("name")?,
             host: line.text("host").filter(|host| !host.is_empty() && !host.starts_with('/')).map(str::to_string),
             port: line.count("port")?,
             on_server: line.text("database").map_or_else(|| line.name("name"), |name| Ok(name.to_string()))?,
             force_user: line.text("force_user").filter(|user| !user.is_empty()).map(str::to_string),
+            mode: mode(line)?,
             pool_size: line.count("pool_size")?,
             reserve: line.count("reserve_pool")?,
             max_connections: line.count("max_connections")?,
@@ -149,15 +155,16 @@ pub fn databases(shown: &Shown) -> Result<Vec<PooledDatabase>, Unreadable> {
             max_clients: line.number("max_client_connections")?.filter(|most| *most > 0),
             clients: line.number("current_client_connections")?.unwrap_or(0),
             paused: flag(line, "paused")?,
+            disabled: flag(line, "disabled")?,
         })
     })
 }
 
 pub fn users(shown: &Shown) -> Result<Vec<PooledUser>, Unreadable> {
     shown.lines(|line| {
-        mode(line)?;
         Ok(PooledUser {
             name: line.name("name")?,
+            mode: mode(line)?,
             pool_size: line.number("pool_size")?,
             reserve: line.number("reserve_pool_size")?,
             max_connections: line.number("max_connections")?,
@@ -167,8 +174,10 @@ pub fn users(shown: &Shown) -> Result<Vec<PooledUser>, Unreadable> {
     })
 }
 
-/// Without that of the console; `databases` and `users` say how large they may be.
+/// Without that of the console; `databases`, `users` and the configuration say how large they may be.
 pub fn pools(shown: &Shown, pgbouncer: &Pgbouncer) -> Result<Vec<Pool>, Unreadable> {
+    // A database of the line `*` is shown no longer when it has been idle for a while.
+    let of_all = |setting: &str| pgbouncer.number(setting).map(|number| number as u64);
     let pools = shown.lines(|line| {
         let count = |column| Ok(line.number(column)?.unwrap_or(0));
         let (database, user) = (line.name("database")?, line.name("user")?);
@@ -176,6 +185,9 @@ pub fn pools(shown: &Shown, pgbouncer: &Pgbouncer) -> Result<Vec<Pool>, Unreadab
         let of_user = pgbouncer.user(&user);
         let size = of_user.and_then(|user| user.pool_size).or(of_database.map(|database| database.pool_size));
         let reserve = of_user.and_then(|user| user.reserve).or(of_database.map(|database| database.reserve));
+        let (size, reserve) =
+            (size.or_else(|| of_all("default_pool_size")), reserve.or_else(|| of_all("reserve_pool_size")));
+        let not_known = || Unreadable(format!("SHOW POOLS: how large a pool of {database} may be is not known"));
         Ok(Pool {
             mode: mode(line)?.ok_or_else(|| line.odd("pool_mode"))?,
             clients_active: line.count("cl_active")?,
@@ -188,8 +200,8 @@ pub fn pools(shown: &Shown, pgbouncer: &Pgbouncer) -> Result<Vec<Pool>, Unreadab
                 + count("sv_active_cancel")?
                 + count("sv_being_canceled")?,
             longest_wait_seconds: line.count("maxwait")? as f64 + line.count("maxwait_us")? as f64 / 1e6,
-            size: size.unwrap_or(0),
-            reserve: reserve.unwrap_or(0),
+            size: size.ok_or_else(not_known)?,
+            reserve: reserve.ok_or_else(not_known)?,
             database,
             user,
         })

@@ -66,9 +66,9 @@ fn read(dblink: &Dblink) -> Pgbouncer {
     if pgbouncer.pools.iter().any(|pool| pool.clients_waiting > 0) {
         let clients: &Take = &|pgbouncer, shown| pgbouncer::clients(shown).map(|found| pgbouncer.set_clients(found));
         read_one(dblink, Command::Clients, clients, &mut pgbouncer);
-        if pgbouncer.release() >= (1, 19) {
-            read_one(dblink, Command::State, &|pgbouncer, shown| pgbouncer.set_state(shown), &mut pgbouncer);
-        }
+    }
+    if pgbouncer.release() >= (1, 19) {
+        read_one(dblink, Command::State, &|pgbouncer, shown| pgbouncer.set_state(shown), &mut pgbouncer);
     }
     pgbouncer
 }

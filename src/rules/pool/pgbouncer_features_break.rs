@@ -15,7 +15,8 @@ pub static RULE: Rule = Rule {
     condition: "A pool in transaction or statement mode whose clients use what outlives a transaction (LISTEN, session-level advisory \
                 locks, SET without LOCAL, temporary tables, cursors WITH HOLD, PREPARE in SQL, LOAD): high where the sessions of the \
                 pool show it now, medium where pg_stat_statements has it of the pool's role in its database. Settings that PgBouncer \
-                tracks for each client (TimeZone, client_encoding, application_name and others) do not count, nor a set_config() of \
+                tracks for each client (TimeZone, client_encoding, application_name and others) do not count, nor pools of a database that \
+                DISABLE has taken out of service, nor a set_config() of \
                 which the text does not say whether it is for the session: pg_stat_statements has a parameter there.",
     effect: "It works by chance, as long as the same connection comes back: settings and locks reach other clients, \
              notifications nobody.",
@@ -74,7 +75,9 @@ const SHOWN: usize = 300;
 
 fn check(facts: &Facts, _: &Options) -> Verdict {
     let (pgbouncer, activity) = (facts.pgbouncer(), facts.activity());
-    let pools = pgbouncer.pools_here(&activity.sessions).filter(|pool| pool.mode != Mode::Session);
+    // A database out of service has a finding of its own.
+    let served = |pool: &&Pool| pgbouncer.database(&pool.database).is_none_or(|database| !database.disabled);
+    let pools = pgbouncer.pools_here(&activity.sessions).filter(|pool| pool.mode != Mode::Session).filter(served);
     let broken = pools.map(|pool| (pool, Breaks::of(pool, pgbouncer, activity)));
     Ok(broken
         .filter(|(_, breaks)| !breaks.features().is_empty())

@@ -1,8 +1,8 @@
 use crate::facts::Facts;
-use crate::facts::pgbouncer::{Pgbouncer, Pool};
+use crate::facts::pgbouncer::{Key, Pgbouncer, Place, Pool};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, listing};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     }
     let pools: usize = databases.values().map(Vec::len).sum();
     let now: u64 = databases.values().flatten().map(|pool| pool.servers()).sum();
-    let share = (slots as f64 * 0.8 / pools as f64).floor().max(1.0);
+    let promise = (slots as f64 * options.number("max_share").min(0.8)).floor() as u64;
     Ok(vec![Finding {
         severity: RULE.severity,
         object: "PgBouncer pool sizes".to_string(),
@@ -102,11 +102,40 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             "databases": promised.iter().map(|(name, most)| json!({"database": name, "may_take_connections": most})).collect::<Vec<_>>(),
         },
         app_fix: Some(format!(
-            "pgbouncer.ini: default_pool_size = {share} leaves a fifth of the slots to others with today's pools (estimated; dbre.pool_sizing() \
-             goes by the load), or max_db_connections where one database must not take more; then RELOAD on the console."
+            "pgbouncer.ini: {}; then RELOAD on the console. It leaves {} slots to others with today's pools (estimated; dbre.pool_sizing() \
+             goes by the load).",
+            limits(&databases, pgbouncer, promise),
+            slots.saturating_sub(promise)
         )),
         ..Finding::that_changes_nothing()
     }])
+}
+
+/// What keeps the pools together within `promise`, each with as much of it: the lines to change.
+fn limits(databases: &BTreeMap<&str, Vec<&Pool>>, pgbouncer: &Pgbouncer, promise: u64) -> String {
+    let pools: Vec<&Pool> = databases.values().flatten().copied().collect();
+    let each = promise / pools.len() as u64;
+    let mut lines: BTreeMap<(Place, Key), u64> = BTreeMap::new();
+    let mut limit = |pool: &Pool, key: Key, value: u64| {
+        let least = lines.entry((pgbouncer.set_in(pool, key), key)).or_insert(value);
+        *least = value.min(*least);
+    };
+    for pool in pools.iter().filter(|pool| most_of_pool(pool).is_none_or(|most| most > each)) {
+        let size = if pool.size == 0 { each } else { pool.size };
+        match each {
+            0 => limit(pool, Key::Connections, (promise / databases.len() as u64).max(1)),
+            _ if pool.reserve < each => limit(pool, Key::Size, size.min(each - pool.reserve)),
+            _ => {
+                limit(pool, Key::Size, size.min(each));
+                limit(pool, Key::Reserve, each.saturating_sub(size));
+            }
+        }
+    }
+    let shared = lines.keys().any(|(place, _)| *place == Place::Global);
+    let lines: Vec<String> = lines.into_iter().map(|((place, key), value)| place.line(key, value)).collect();
+    // It does not show where a database says the same itself.
+    let repeated = if shared { " (and the same where a line of [databases] repeats what it is now)" } else { "" };
+    format!("{}{repeated}", listing(&lines))
 }
 
 /// Of all users together; None: nothing limits one of them.

@@ -2,7 +2,7 @@ use crate::advice::end_session::duration;
 use crate::advice::pgbouncer::{Breaks, Held};
 use crate::facts::Facts;
 use crate::facts::activity::Session;
-use crate::facts::pgbouncer::{Mode, Pool};
+use crate::facts::pgbouncer::{Key, Mode, Pool};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::Count;
@@ -112,9 +112,9 @@ fn judge(facts: &Facts, pool: &Pool, held: &Held, options: &Options) -> Option<F
         },
         app_fix: Some(match breaks.features().is_empty() {
             true => format!(
-                "pgbouncer.ini: pool_mode = transaction for {}, then RELOAD. Nothing that it would break shows in the sessions{}; \
+                "pgbouncer.ini: {}, then RELOAD. Nothing that it would break shows in the sessions{}; \
                  drivers that prepare statements need max_prepared_statements > 0 (PgBouncer 1.21 or newer).",
-                pool.database,
+                facts.pgbouncer().own_place(pool, Key::Mode).line(Key::Mode, Mode::Transaction.name()),
                 match facts.pgbouncer().session_use.statements {
                     Some(_) => " and in pg_stat_statements",
                     None => "; pg_stat_statements, which would show more, is not installed here",
