@@ -24,6 +24,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pgbouncer::pools_made_smaller", pools_made_smaller),
         trial(server, "pgbouncer::database_of_the_star", database_of_the_star),
         trial(server, "pgbouncer::disabled", disabled),
+        trial(server, "pgbouncer::passwords_not_looked_up", passwords_not_looked_up),
         trial(server, "pgbouncer::arguments", arguments),
         trial(server, "pgbouncer::credentials", credentials),
         trial(server, "pgbouncer::no_answer", no_answer),
@@ -273,6 +274,7 @@ fn pools_made_smaller(database: &Database) {
         "default_pool_size = 1000\nreserve_pool_size = 900".to_string(),
         "default_pool_size = 0".to_string(),
         format!("default_pool_size = 1000\nreserve_pool_size = 5\n{own}"),
+        format!("default_pool_size = 1000\n{}", own.replace(" pool_size=1500", " max_db_connections=50")),
     ] {
         let mut control = database.connect();
         execute(&mut control, "create extension if not exists dblink");
@@ -284,6 +286,18 @@ fn pools_made_smaller(database: &Database) {
             clients.push(bouncer.config(&format!("{name}_own"), "postgres").connect(NoTls).unwrap());
         }
         clients.iter_mut().for_each(|client| execute(client, "select 1"));
+        // Room for two connections, of three pools.
+        let share = if settings.contains("max_db_connections") {
+            "2.5 / current_setting('max_connections')::float"
+        } else {
+            "1"
+        };
+        execute(
+            &mut control,
+            &format!(
+                "select dbre.configure_rule('pgbouncer_pool_larger_than_server', options => jsonb_build_object('max_share', {share}))"
+            ),
+        );
         let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
         let fix = text(finding(&rows, "pgbouncer_pool_larger_than_server"), "app_fix");
         let ini = bouncer.folder.join("pgbouncer.ini");
@@ -351,6 +365,36 @@ fn waiting_to_be_let_in(database: &Database) {
     assert!((1.0..30.0).contains(&waiting["evidence"]["longest_wait_seconds"].as_f64().unwrap()), "{waiting:#}");
     drop(bouncer);
     waiter.join().unwrap();
+}
+
+/// While PgBouncer looks a client's password up it does not say whose.
+fn passwords_not_looked_up(database: &Database) {
+    let settings = "auth_type = md5\nauth_user = postgres\npool_mode = transaction\nmax_db_connections = 1\n\
+                    auth_query = select rolname::text, rolpassword::text from pg_authid where rolname = $1";
+    let (bouncer, mut control) = prepare(database, settings);
+    let roles = ["holder", "waiter"].map(|name| format!("{}_{name}", database.name));
+    execute(&mut control, "set password_encryption = 'md5'");
+    roles.iter().for_each(|role| execute(&mut control, &format!("create role {role} login password 'secret'")));
+    execute(
+        &mut control,
+        "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"left_open_seconds\": 0}')",
+    );
+    let mut holder = client(&bouncer, database, &roles[0], "web");
+    execute(&mut holder, "begin; select 1");
+    let config = bouncer.config(&database.name, &roles[1]);
+    let waiter = thread::spawn(move || config.connect(NoTls).map(drop).unwrap());
+    wait_until("a client waits", || bouncer.clients_waiting() == 1);
+    thread::sleep(Duration::from_millis(2100));
+    let rows = pressure(&mut control, &format!("'{} password=secret'", bouncer.dsn()));
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    assert_eq!(text(waiting, "object"), format!("PgBouncer pool {}/postgres", database.name));
+    assert_eq!(waiting["evidence"]["root"], "database_limit", "{waiting:#}");
+    assert!(text(waiting, "cause").contains("1 client waits to log in"), "{waiting:#}");
+    assert!((1.0..30.0).contains(&waiting["evidence"]["longest_wait_seconds"].as_f64().unwrap()), "{waiting:#}");
+    database.psql(text(waiting, "fix_sql"));
+    waiter.join().unwrap();
+    drop((holder, bouncer));
+    execute(&mut control, &format!("drop role {}", roles.join(", ")));
 }
 
 fn another_pool(database: &Database) {

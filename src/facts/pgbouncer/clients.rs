@@ -8,6 +8,8 @@ use crate::facts::activity::Session;
 pub struct Client {
     pub database: String,
     pub user: String,
+    /// PgBouncer looks it up by auth_query first, which takes a connection of another pool.
+    pub logs_in: bool,
     pub waits: bool,
     pub wait_seconds: f64,
     /// None: it has said none, or this version does not show it.
@@ -27,6 +29,9 @@ pub struct Waiting<'a> {
     pub longest_seconds: f64,
 }
 
+/// The user of a client that logs in.
+const NOT_YET_KNOWN: &str = "(nouser)";
+
 /// Without those that are idle, and the console's.
 pub fn clients(shown: &Shown) -> Result<Vec<Client>, Unreadable> {
     let requests = shown.lines(|line| Ok(line.local_time("request_time")))?;
@@ -44,9 +49,11 @@ fn client(line: Line, now: Option<i64>) -> Result<Client, Unreadable> {
     // Of one that waits to be let in, before the first connection of its pool stands, PgBouncer counts no wait.
     let since_request = now.zip(line.local_time("request_time")).map_or(0, |(now, request)| (now - request).max(0));
     let wait = line.count("wait")? as f64 + line.count("wait_us")? as f64 / 1e6;
+    let user = line.name("user")?;
     Ok(Client {
         database: line.name("database")?,
-        user: line.name("user")?,
+        logs_in: user == NOT_YET_KNOWN,
+        user,
         waits: line.name("state")? == "waiting",
         wait_seconds: if wait > 0.0 { wait } else { since_request as f64 },
         application: given("application_name"),
@@ -58,7 +65,14 @@ fn client(line: Line, now: Option<i64>) -> Result<Client, Unreadable> {
 
 impl Pgbouncer {
     /// With what they show of the waits for their pools.
-    pub fn set_clients(&mut self, clients: Vec<Client>) {
+    pub fn set_clients(&mut self, mut clients: Vec<Client>) {
+        let named: Vec<(String, String)> =
+            clients.iter().filter(|c| c.waits && !c.logs_in).map(|c| (c.database.clone(), c.user.clone())).collect();
+        for client in clients.iter_mut().filter(|client| client.waits && client.logs_in) {
+            if let Some(pool) = self.pool_of_auth_query(&client.database, &named) {
+                (client.database, client.user) = (pool.database.clone(), pool.user.clone());
+            }
+        }
         for client in clients.iter().filter(|client| client.waits) {
             let of = |pool: &&mut Pool| (&pool.database, &pool.user) == (&client.database, &client.user);
             if let Some(pool) = self.pools.iter_mut().find(of) {
@@ -66,6 +80,23 @@ impl Pgbouncer {
             }
         }
         self.active_clients = clients;
+    }
+
+    /// For which clients wait of whom none has its name: `named` are the databases and users of those that wait and have one.
+    fn pool_of_auth_query(&self, database: &str, named: &[(String, String)]) -> Option<&Pool> {
+        let place = self.setting("auth_dbname").filter(|name| !name.is_empty()).unwrap_or(database);
+        self.pools.iter().find(|pool| {
+            let other = |(database, user): &(String, String)| (database, user) != (&pool.database, &pool.user);
+            pool.clients_waiting > 0 && pool.database == place && named.iter().all(other)
+        })
+    }
+
+    /// Of the clients that wait for a connection of it, those that it is to look up.
+    pub fn logging_in(&self, pool: &Pool) -> u64 {
+        let of_pool = |client: &&Client| {
+            client.waits && client.logs_in && client.database == pool.database && client.user == pool.user
+        };
+        self.active_clients.iter().filter(of_pool).count() as u64
     }
 
     /// Most first.

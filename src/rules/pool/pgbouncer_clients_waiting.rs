@@ -115,7 +115,12 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
             pool.limit(),
             duration(pool.longest_wait_seconds)
         ),
-        cause: format!("{}{}{refused}", cause(pool, root, &held, pgbouncer, activity), who(&waiting)),
+        cause: format!(
+            "{}{}{}{refused}",
+            cause(pool, root, &held, pgbouncer, activity),
+            lookups(pgbouncer.logging_in(pool)),
+            who(&waiting)
+        ),
         evidence: object! {
             "root": root.name(),
             "clients_waiting": pool.clients_waiting,
@@ -127,6 +132,7 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
                 "clients": group.clients,
                 "longest_wait_seconds": group.longest_seconds,
             })).collect::<Vec<_>>(),
+            "clients_logging_in": pgbouncer.logging_in(pool),
             "clients_active": pool.clients_active,
             "pool_mode": pool.mode.name(),
             "pool_size": pool.size,
@@ -152,6 +158,20 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
         verify_sql: joined(&|ending| ending.verify_sql.trim_end_matches(';'), "\nunion all ")
             .map(|sql| format!("{sql};")),
         ..Finding::that_changes_nothing()
+    }
+}
+
+/// ` 2 clients want to log in: …`
+fn lookups(clients: u64) -> String {
+    match clients {
+        0 => String::new(),
+        clients => format!(
+            " {} to log in: PgBouncer looks their passwords up (auth_query) over a connection of this pool.",
+            match clients {
+                1 => "1 client waits".to_string(),
+                many => format!("{} wait", Count(many).of("client")),
+            }
+        ),
     }
 }
 
