@@ -7,6 +7,6 @@ select
     s.calls
 from {schema}.pg_stat_statements s
 join pg_catalog.pg_database d on d.oid = s.dbid
-where s.query ~* '\m(listen|load|set|prepare|execute|hold|temp|temporary|pg_(try_)?advisory_lock(_shared)?|set_config)\M'
+where s.query ~* '\m(listen|load|set|prepare|execute|hold|(pg_)?temp|temporary|pg_(try_)?advisory_lock(_shared)?|set_config)\M'
     -- not those of this extension
     and s.query not like '/* pg_dbre */%'

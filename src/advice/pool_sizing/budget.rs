@@ -3,7 +3,7 @@
 use super::rows::{Basis, Part, Rows, number, percent, rounded_down, rounded_up};
 use super::{Input, Server};
 use crate::facts::activity::Session;
-use crate::units::listing;
+use crate::units::{Count, listing};
 use std::collections::HashMap;
 
 /// With less execution time counted, its share of reading and writing says little.
@@ -11,6 +11,14 @@ const LEAST_MS: f64 = 60_000.0;
 /// However much of the time goes into reading and writing.
 const MOST_PER_CORE: f64 = 4.0;
 const POOLS_NAMED: usize = 3;
+
+/// Which limit is reached first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    Server,
+    Role,
+    Database,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Budget {
@@ -28,6 +36,10 @@ pub struct Budget {
     pub database_limit: Option<u64>,
     /// For the application.
     pub slots: u64,
+    /// What leaves no more of them.
+    pub bound: Bound,
+    /// Without that limit.
+    pub slots_without: u64,
     /// Statements that the server can run at once.
     pub capacity: u64,
     capacity_rests_on: String,
@@ -51,11 +63,14 @@ impl Budget {
         // Neither limit holds for superusers.
         let limit = |limit: Option<u64>| limit.filter(|_| !role.is_superuser);
         let (role_limit, database_limit) = (limit(role.connection_limit), limit(role.database_connection_limit));
-        let slots = [
-            Some(allowed.saturating_sub(others)),
-            role_limit.map(|limit| of(limit).saturating_sub(of_role_elsewhere)),
-            database_limit.map(|limit| of(limit).saturating_sub(others_here)),
-        ];
+        let of_role = role_limit.map(|limit| (of(limit).saturating_sub(of_role_elsewhere), Bound::Role));
+        let of_database = database_limit.map(|limit| (of(limit).saturating_sub(others_here), Bound::Database));
+        let bounds = [Some((allowed.saturating_sub(others), Bound::Server)), of_role, of_database];
+        let least = |without: Option<Bound>| {
+            let bounds = bounds.into_iter().flatten().filter(|(_, bound)| Some(*bound) != without);
+            bounds.min_by_key(|(slots, _)| *slots)
+        };
+        let (slots, bound) = least(None).expect("that of the server is always there");
         let (capacity, capacity_rests_on) = capacity(server, input);
         Budget {
             usable,
@@ -65,7 +80,9 @@ impl Budget {
             of_role_elsewhere,
             role_limit,
             database_limit,
-            slots: slots.into_iter().flatten().min().unwrap_or_default(),
+            slots,
+            bound,
+            slots_without: least(Some(bound)).map_or(slots, |(slots, _)| slots),
             capacity,
             capacity_rests_on,
             largest_others: largest(connections().filter(|session| !is_ours(session))),
@@ -161,6 +178,35 @@ impl Budget {
         }
         let least = if parts.len() > 1 { "the least of: " } else { "" };
         budget("slots", self.slots, Basis::Measured, format!("{least}{}; never below 0", parts.join("; ")));
+    }
+}
+
+impl Budget {
+    /// `the server has 7 slots for it`
+    pub fn has(&self, input: &Input) -> String {
+        let slots = Count(self.slots).of("slot");
+        match self.limit(input) {
+            Some((whose, _)) => format!("the connection limit of {whose} leaves {slots} for it"),
+            None => format!("the server has {slots} for it"),
+        }
+    }
+
+    /// The limit that was set for the role or the database, and what raises it.
+    pub fn limit(&self, input: &Input) -> Option<(String, String)> {
+        match self.bound {
+            Bound::Server => None,
+            Bound::Role => Some((format!("role {}", input.role.name), format!("alter role {}", input.role_identifier))),
+            Bound::Database => Some((
+                format!("database {}", input.role.database),
+                format!("alter database {}", input.database_identifier),
+            )),
+        }
+    }
+
+    /// Of that limit, with which the application had so many slots.
+    pub fn limit_for(&self, input: &Input, slots: u64) -> u64 {
+        let beside = if self.bound == Bound::Role { self.of_role_elsewhere } else { self.others_here };
+        rounded_up((slots + beside) as f64 / input.request.target_utilization)
     }
 }
 

@@ -1,15 +1,22 @@
 //! What the role uses of a session that outlives a transaction.
 
 use super::Input;
-use super::rows::Basis;
+use super::rows::{Basis, percent};
 use crate::advice::session_features::{SessionFeature, Used, maybe_used, used};
 use crate::units::{Count, listing};
 
 const MOST_CHARACTERS: usize = 80;
+/// A SET of timeouts is taken for that of migrations and scripts where it ran no more often, or is no larger a share of the role's
+/// calls: an application that relies on it does it for each connection or request.
+const SELDOM_CALLS: u64 = 20;
+const SELDOM_SHARE: f64 = 0.01;
+const NOT_SEARCHED: &str = "bodies of functions are not searched";
 
 #[derive(Debug, Default)]
 pub struct Features {
     used: Vec<Used>,
+    /// Timeouts that are set seldom: that alone does not decide.
+    seldom: Option<Used>,
     /// The texts do not say.
     maybe: Vec<Used>,
     hold_advisory_locks: u64,
@@ -28,10 +35,17 @@ impl Features {
         };
         let last = input.activity.sessions.iter().filter(ours).filter_map(|s| Some((s.query.as_deref()?, 0)));
         let texts: Vec<(&str, u64)> = counted.chain(last).collect();
+        let calls: u64 = texts.iter().map(|(_, calls)| calls).sum();
+        let is_seldom = |used: &Used| {
+            let most = SELDOM_CALLS.max((calls as f64 * SELDOM_SHARE) as u64);
+            used.feature == SessionFeature::Timeout && used.calls <= most
+        };
+        let (seldom, used): (Vec<Used>, Vec<Used>) = used(texts.iter().copied()).into_iter().partition(is_seldom);
         Features {
             texts: texts.len(),
-            maybe: maybe_used(texts.iter().copied()),
-            used: used(texts),
+            maybe: maybe_used(texts),
+            seldom: seldom.into_iter().next(),
+            used,
             hold_advisory_locks: input.concurrency.hold_advisory_locks,
         }
     }
@@ -40,9 +54,10 @@ impl Features {
         self.used.is_empty() && self.hold_advisory_locks == 0
     }
 
-    /// set_config() for the session or for the transaction: its constants decide, which pg_stat_statements leaves out.
+    /// Who sets timeouts; whether set_config() is for the session or for the transaction: its constants decide, which
+    /// pg_stat_statements leaves out.
     pub fn cannot_be_told(&self) -> bool {
-        !self.maybe.is_empty()
+        self.seldom.is_some() || !self.maybe.is_empty()
     }
 
     pub fn names(&self) -> String {
@@ -53,20 +68,27 @@ impl Features {
         listing(&names)
     }
 
-    /// For what there is nothing of.
-    pub fn searched(&self) -> String {
+    /// For what there is nothing of, and what it rests on.
+    pub fn searched(&self) -> (Basis, String) {
         match self.texts {
-            0 => "Whether the application needs sessions of its own is not known: no statement of the role is visible \
-                  (pg_stat_statements). Search it for LISTEN, SET, temporary tables and advisory locks"
-                .to_string(),
-            _ if self.cannot_be_told() => {
+            0 => (
+                Basis::Default,
+                "Whether the application needs sessions of its own is not known: no statement of the role is visible \
+                 (pg_stat_statements). Search it for LISTEN, SET, temporary tables and advisory locks"
+                    .to_string(),
+            ),
+            _ if self.cannot_be_told() => (
+                Basis::Estimated,
                 "The role's statements do not say whether that is safe: see the warning may_need_its_session"
-                    .to_string()
-            }
-            texts => format!(
-                "Nothing that needs a session of its own was found in {} of the role (pg_stat_statements, which sees SET and \
-                 LISTEN only with track_utility)",
-                Count(texts as u64).of("statement")
+                    .to_string(),
+            ),
+            texts => (
+                Basis::Estimated,
+                format!(
+                    "Nothing that needs a session of its own was found in {} of the role (pg_stat_statements, which sees SET and \
+                     LISTEN only with track_utility; {NOT_SEARCHED})",
+                    Count(texts as u64).of("statement")
+                ),
             ),
         }
     }
@@ -101,7 +123,18 @@ impl Features {
                 used.feature.breaks(),
             )
         };
-        self.maybe.iter().map(told).collect()
+        let seldom = self.seldom.iter().map(|used| {
+            format!(
+                "{} ({}): so seldom that it is taken for that of migrations or scripts (at most {SELDOM_CALLS} calls, or {} of the \
+                 role's). With transaction pooling {}. Let migrations connect past the pooler, or as a role of their own; elsewhere \
+                 use SET LOCAL within the transaction. If the application itself relies on it: ALTER ROLE … SET, or pool_mode => 'session'",
+                used.feature.name(),
+                seen(used),
+                percent(SELDOM_SHARE),
+                used.feature.breaks(),
+            )
+        });
+        seldom.chain(self.maybe.iter().map(told)).collect()
     }
 }
 

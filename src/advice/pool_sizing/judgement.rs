@@ -13,7 +13,7 @@ const MANY_PER_RUNNING: u64 = 4;
 const FAR_ABOVE: f64 = 5.0;
 
 impl Rows {
-    pub fn answer(&mut self, plan: &Plan) {
+    pub fn answer(&mut self, input: &Input, plan: &Plan) {
         let (most, slots) = (plan.most_of_server(), plan.budget.slots);
         let pools: Vec<String> = [
             ("API process", plan.demand.api_processes, plan.pools.api),
@@ -24,14 +24,18 @@ impl Rows {
         .map(|(what, _, pool)| format!("each {what} pool_size {} and max_overflow {}", pool.size, pool.overflow))
         .collect();
         let pools = listing(&pools);
-        let taken = format!(
-            "at most {most} of the {slots} slots that the server has for the application, while a version is rolled out"
-        );
+        let whose = plan
+            .budget
+            .limit(input)
+            .map_or("the server has for".to_string(), |(whose, _)| format!("the connection limit of {whose} leaves"));
+        let taken =
+            format!("at most {most} of the {slots} slots that {whose} the application, while a version is rolled out");
         let (name, text) = match plan.through {
             _ if most > slots => (
                 "does_not_fit",
                 format!(
-                    "It does not fit: the fleet needs {most} connections of the server while a version is rolled out, and the server has {slots} slots for it. See the warnings"
+                    "It does not fit: the fleet needs {most} connections of the server while a version is rolled out, and {}. See the warnings",
+                    plan.budget.has(input)
                 ),
             ),
             Through::Nothing if plan.pools.below_need(&plan.demand) => {
@@ -54,6 +58,17 @@ impl Rows {
                     ),
                 )
             }
+        };
+        let (name, text) = match name {
+            "does_not_fit" => (name, text),
+            _ if plan.can_deadlock() => (
+                "can_deadlock",
+                format!(
+                    "It fits, but requests that take a connection while they hold another can lock up the pool: see the warning \
+                     deadlock_possible. {text}"
+                ),
+            ),
+            _ => (name, text),
         };
         self.add(Part::Answer, name, most as f64, "connections", Basis::Estimated, &text);
     }
@@ -92,10 +107,17 @@ impl Rows {
         if slots == 0 {
             self.warn(
                 "no_slots",
-                format!(
-                    "The server has no slot for the application: {} may be taken in all, and others hold {}. First find out what these do: dbre.pool_pressure()",
-                    budget.allowed, budget.others
-                ),
+                match budget.limit(input) {
+                    Some((whose, alter)) => format!(
+                        "The connection limit of {whose} leaves no slot for the application; without it there were {}. \
+                         Raise it ({alter} connection limit …), or find out what takes them: dbre.pool_pressure()",
+                        budget.slots_without
+                    ),
+                    None => format!(
+                        "The server has no slot for the application: {} may be taken in all, and others hold {}. First find out what these do: dbre.pool_pressure()",
+                        budget.allowed, budget.others
+                    ),
+                },
             );
         }
         if needed > slots && *through != Through::TransactionPooling {
@@ -114,16 +136,31 @@ impl Rows {
                 ways.push(format!("replace fewer instances at a time, deploy_overlap at most {}", number(overlap)));
             }
             ways.push("run fewer workers, or let a request hold fewer connections".to_string());
+            let last = match budget.limit(input) {
+                Some((_, alter)) if needed <= budget.slots_without => format!(
+                    "Or raise the limit, if it is not meant to hold the application back: {alter} connection limit {}; without it there were {} \
+                     slots",
+                    budget.limit_for(input, needed),
+                    budget.slots_without
+                ),
+                Some((_, alter)) => format!(
+                    "Raising the limit ({alter} connection limit …) alone does not do: without it there were {} slots",
+                    budget.slots_without
+                ),
+                None => format!(
+                    "Raising max_connections is the last: the server runs about {} statements at once however many connect, each \
+                     connection may take work_mem ({}) several times over, and it needs a restart",
+                    budget.capacity, input.server.work_mem
+                ),
+            };
             self.warn(
                 "demand_exceeds_slots",
                 format!(
-                    "The application needs {needed} connections while a version is rolled out ({} otherwise), and the server has {slots} slots \
-                     for it. In this order: {}. Raising max_connections is the last: the server runs about {} statements at once however many \
-                     connect, each connection may take work_mem ({}) several times over, and it needs a restart",
+                    "The application needs {needed} connections while a version is rolled out ({} otherwise), and {}. In this order: {}. \
+                     {last}",
                     demand.steady(),
-                    ways.join("; "),
-                    budget.capacity,
-                    input.server.work_mem
+                    budget.has(input),
+                    ways.join("; ")
                 ),
             );
         }
@@ -148,7 +185,10 @@ impl Rows {
         if *through == Through::TransactionPooling && input.request.pgbouncer.is_none() {
             self.warn(
                 "pgbouncer_needed",
-                format!("Without PgBouncer the application would need {needed} connections while a version is rolled out, and the server has {slots} slots for it"),
+                format!(
+                    "Without PgBouncer the application would need {needed} connections while a version is rolled out, and {}",
+                    budget.has(input)
+                ),
             );
         }
     }

@@ -4,10 +4,11 @@ use super::Input;
 use super::rows::{Basis, Part, Row, Statements, number, span};
 use crate::facts::activity::timeouts::{Level, Timeout};
 
-const RISK: &str = "New sessions get it; those that are open keep what they have until they reconnect. statement_timeout and \
+pub const RISK: &str = "New sessions get it; those that are open keep what they have until they reconnect. statement_timeout and \
                     lock_timeout fail the statement, the others end the session. That holds for migrations of this role, too (CREATE INDEX \
-                    CONCURRENTLY, VACUUM): these begin with SET statement_timeout = 0 and SET transaction_timeout = 0, or use a \
-                    role of their own, as long jobs do. No lock on tables; needs the right to alter the role.";
+                    CONCURRENTLY, VACUUM): let them connect past the pooler and begin with SET statement_timeout = 0 and SET \
+                    transaction_timeout = 0, or use a role of their own, as long jobs do. No lock on tables; needs the right to alter the \
+                    role, and is run on the primary: a standby refuses it.";
 
 const OF_SUPERUSER: &str =
     ". Not for a superuser, whose sessions also do maintenance: name the role of the application (target_role)";

@@ -143,7 +143,7 @@ pub fn size(input: &Input) -> Vec<Row> {
     let plan = Plan::of(input);
     let mut rows = Rows::default();
     let timeouts = timeouts::Timeouts::of(input);
-    rows.answer(&plan);
+    rows.answer(input, &plan);
     rows.warnings(input, &plan, &timeouts);
     plan.demand.tell(&input.request, &mut rows);
     plan.budget.tell(input, &mut rows);

@@ -66,7 +66,7 @@ impl Bouncer {
         let (basis, mode) = pool_mode(input, plan);
         rows.say(Part::Pgbouncer, "pool_mode", basis, mode);
         let limited = match self.wanted > self.default_pool_size {
-            true => format!("; {} would be better, but the server has {} slots for it", self.wanted, plan.budget.slots),
+            true => format!("; {} would be better, but {}", self.wanted, plan.budget.has(input)),
             false => String::new(),
         };
         let mut add = |name: &'static str, value: u64, unit: &'static str, basis: Basis, rests_on: String| {
@@ -93,7 +93,7 @@ impl Bouncer {
             "connections",
             Basis::Estimated,
             match plan.budget.slots {
-                0 => "the least with which it works at all: the server has no slot for it".to_string(),
+                0 => "the least with which it works at all: there is no slot for it".to_string(),
                 slots => {
                     format!(
                         "{} + {}: never more than the {slots} slots",
@@ -147,7 +147,7 @@ fn pool_mode(input: &Input, plan: &Plan) -> (Basis, String) {
     const SESSION: &str = "session: a server belongs to a client until it disconnects, which saves no connections while clients keep theirs";
     match (plan.through, input.request.pool_mode) {
         (Through::SessionPooling, None) => (
-            Basis::Measured,
+            Basis::Estimated,
             format!(
                 "{SESSION}. Transaction pooling would break {}: see the warnings, and pass pool_mode => 'transaction' once it is gone or was not the application's",
                 plan.features.names()
@@ -155,7 +155,10 @@ fn pool_mode(input: &Input, plan: &Plan) -> (Basis, String) {
         ),
         (Through::SessionPooling, Some(_)) => (Basis::Given, format!("{SESSION}; as argument pool_mode says")),
         (_, Some(_)) => (Basis::Given, format!("{TRANSACTION}; as argument pool_mode says")),
-        (_, None) => (Basis::Measured, format!("{TRANSACTION}. {}", plan.features.searched())),
+        (_, None) => {
+            let (basis, searched) = plan.features.searched();
+            (basis, format!("{TRANSACTION}. {searched}"))
+        }
     }
 }
 

@@ -3,13 +3,15 @@
 mod set_config;
 
 use crate::facts::migration::text::lexer::{Kind, Token, Tokens};
-use set_config::{Scope, scopes};
+use set_config::{Scope, scopes, without_drivers};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SessionFeature {
     Listen,
     AdvisoryLock,
     Setting,
+    /// Of limits in time, or back to what new sessions have: what migrations and scripts do.
+    Timeout,
     TemporaryTable,
     HeldCursor,
     /// SQL's PREPARE; what drivers prepare by protocol does not show in texts.
@@ -18,10 +20,11 @@ pub enum SessionFeature {
 }
 
 impl SessionFeature {
-    pub const ALL: [SessionFeature; 7] = [
+    pub const ALL: [SessionFeature; 8] = [
         SessionFeature::Listen,
         SessionFeature::AdvisoryLock,
         SessionFeature::Setting,
+        SessionFeature::Timeout,
         SessionFeature::TemporaryTable,
         SessionFeature::HeldCursor,
         SessionFeature::PreparedInSql,
@@ -33,6 +36,7 @@ impl SessionFeature {
             SessionFeature::Listen => "LISTEN",
             SessionFeature::AdvisoryLock => "session-level advisory locks",
             SessionFeature::Setting => "SET without LOCAL",
+            SessionFeature::Timeout => "SET of timeouts or TO DEFAULT without LOCAL",
             SessionFeature::TemporaryTable => "temporary tables",
             SessionFeature::HeldCursor => "cursors WITH HOLD",
             SessionFeature::PreparedInSql => "PREPARE in SQL",
@@ -50,6 +54,9 @@ impl SessionFeature {
             SessionFeature::Setting => {
                 "the setting stays with the connection and holds for other clients, not for the one that set it"
             }
+            SessionFeature::Timeout => {
+                "the setting stays with the server connection and meets whoever gets it next, not the one that set it"
+            }
             SessionFeature::TemporaryTable => "the next transaction may not see the table, and another client may",
             SessionFeature::HeldCursor => "the next transaction may not see the cursor",
             SessionFeature::PreparedInSql => {
@@ -66,6 +73,10 @@ impl SessionFeature {
             }
             SessionFeature::AdvisoryLock => "take pg_advisory_xact_lock() within the transaction that needs it",
             SessionFeature::Setting => "SET LOCAL within the transaction, or ALTER ROLE … SET for what always holds",
+            SessionFeature::Timeout => {
+                "SET LOCAL within the transaction, or ALTER ROLE … SET for what always holds; migrations connect past the pooler, or \
+                 as a role of their own"
+            }
             SessionFeature::TemporaryTable => "create them ON COMMIT DROP and use them within the transaction",
             SessionFeature::HeldCursor => "read the cursor within its transaction, or page by key",
             SessionFeature::PreparedInSql => {
@@ -115,9 +126,9 @@ pub fn used<'a>(statements: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<Use
     gathered(statements, SessionFeature::of)
 }
 
-/// What cannot be told of the texts.
+/// What cannot be told of the texts, but for what drivers do by themselves.
 pub fn maybe_used<'a>(statements: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<Used> {
-    gathered(statements, SessionFeature::maybe_of)
+    gathered(without_drivers(statements.into_iter().collect()), SessionFeature::maybe_of)
 }
 
 fn gathered<'a>(
@@ -145,6 +156,14 @@ fn gathered<'a>(
     found
 }
 
+/// What follows the target of SELECT INTO.
+const AFTER_INTO: [&str; 12] =
+    ["from", "where", "group", "having", "window", "union", "intersect", "except", "order", "limit", "offset", "fetch"];
+
+/// A migration begins with them.
+const TIMEOUTS: [&str; 4] =
+    ["lock_timeout", "statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"];
+
 /// What PgBouncer puts in force for each client by itself.
 const TRACKED: [&str; 7] = [
     "client_encoding",
@@ -164,33 +183,50 @@ fn command(tokens: &[Token]) -> Option<SessionFeature> {
     match word(0).as_str() {
         "listen" => Some(SessionFeature::Listen),
         "load" => Some(SessionFeature::Load),
-        "set" => sets_for_session(&word(1), &word(2), tokens).then_some(SessionFeature::Setting),
+        "set" => set(tokens),
         "prepare" if word(1) != "transaction" => Some(SessionFeature::PreparedInSql),
         "execute" => Some(SessionFeature::PreparedInSql),
         "declare" if has(&["with", "hold"]) => Some(SessionFeature::HeldCursor),
         "create" => {
-            let position = if matches!(word(1).as_str(), "global" | "local") { 2 } else { 1 };
-            let temporary = matches!(word(position).as_str(), "temp" | "temporary");
-            (temporary && !has(&["on", "commit", "drop"])).then_some(SessionFeature::TemporaryTable)
+            let temporary = creates_temporary(tokens) && !has(&["on", "commit", "drop"]);
+            temporary.then_some(SessionFeature::TemporaryTable)
         }
-        "select" | "with" => {
-            (has(&["into", "temp"]) || has(&["into", "temporary"])).then_some(SessionFeature::TemporaryTable)
-        }
+        "select" | "with" => selects_into_temporary(tokens).then_some(SessionFeature::TemporaryTable),
         _ => None,
     }
 }
 
-fn sets_for_session(first: &str, second: &str, tokens: &[Token]) -> bool {
-    let is_time_zone = |position: usize| {
-        let word = |at: usize| tokens.get(at).and_then(Token::name).unwrap_or_default();
-        word(position) == "time" && word(position + 1) == "zone"
+fn creates_temporary(tokens: &[Token]) -> bool {
+    let words = tokens[1..].iter().map(|token| token.name().unwrap_or_default());
+    let mut words = words.skip_while(|word| matches!(word.as_str(), "or" | "replace" | "global" | "local"));
+    let is_marked = words.next().is_some_and(|word| matches!(word.as_str(), "temp" | "temporary"));
+    is_marked || tokens.windows(2).any(|pair| pair[0].name().as_deref() == Some("pg_temp") && pair[1].is("."))
+}
+
+/// INSERT INTO and MERGE INTO may name a table temp, and so may SELECT INTO without a name that follows.
+fn selects_into_temporary(tokens: &[Token]) -> bool {
+    let is_target = |window: &[Token]| {
+        let [before, into, temporary, name] = window else { return false };
+        into.word("into")
+            && (temporary.word("temp") || temporary.word("temporary"))
+            && !(before.word("insert") || before.word("merge"))
+            && name.name().is_some_and(|name| !AFTER_INTO.contains(&name.as_str()))
     };
-    match first {
-        "local" | "transaction" | "constraints" => false,
-        "session" if matches!(second, "characteristics" | "authorization") => true,
-        "session" => !TRACKED.contains(&second) && !is_time_zone(2),
-        "" => false,
-        _ => !TRACKED.contains(&first) && !is_time_zone(1),
+    tokens.windows(4).any(is_target)
+}
+
+fn set(tokens: &[Token]) -> Option<SessionFeature> {
+    let word = |position: usize| tokens.get(position).and_then(Token::name).unwrap_or_default();
+    let name = if word(1) == "session" { 2 } else { 1 };
+    let (first, second) = (word(name), word(name + 1));
+    let is_default = matches!(tokens.get(name + 1..), Some([is, value, ..]) if (is.is("=") || is.word("to")) && value.word("default"));
+    match first.as_str() {
+        "" | "local" | "transaction" | "constraints" => None,
+        "characteristics" | "authorization" if name == 2 => Some(SessionFeature::Setting),
+        "time" if second == "zone" => None,
+        first if TRACKED.contains(&first) => None,
+        first if is_default || TIMEOUTS.contains(&first) => Some(SessionFeature::Timeout),
+        _ => Some(SessionFeature::Setting),
     }
 }
 
@@ -218,8 +254,16 @@ mod unit_tests {
             ("listen jobs", vec![Listen]),
             ("/* app */ LISTEN \"Jobs\"", vec![Listen]),
             ("notify jobs", vec![]),
-            ("set statement_timeout = 0", vec![Setting]),
-            ("SET SESSION statement_timeout TO '5s'", vec![Setting]),
+            ("set statement_timeout = 0", vec![Timeout]),
+            ("SET SESSION lock_timeout TO '5s'", vec![Timeout]),
+            ("set work_mem = '1GB'", vec![Setting]),
+            ("set session work_mem to '1GB'", vec![Setting]),
+            ("set work_mem to default", vec![Timeout]),
+            ("set session search_path = DEFAULT", vec![Timeout]),
+            ("set search_path = 'default'", vec![Setting]),
+            ("set session authorization app", vec![Setting]),
+            ("set datestyle to default", vec![]),
+            ("reset work_mem", vec![]),
             ("set session characteristics as transaction read only", vec![Setting]),
             ("set role reporting", vec![Setting]),
             ("set local statement_timeout = 0", vec![]),
@@ -249,6 +293,14 @@ mod unit_tests {
             ("create temp table t (a int) on commit drop", vec![]),
             ("create table temp (a int)", vec![]),
             ("select a into temp t from b", vec![TemporaryTable]),
+            ("select a into temporary table t from b", vec![TemporaryTable]),
+            ("select a into temp from b", vec![]),
+            ("select a into \"temp\" t from b", vec![]),
+            ("with i as (insert into temp values (1) returning a) select a from i", vec![]),
+            ("with m as (merge into temp t using b on true when matched then do nothing returning 1) select 1", vec![]),
+            ("create or replace temp view v as select 1", vec![TemporaryTable]),
+            ("create table pg_temp.foo (a int)", vec![TemporaryTable]),
+            ("create unlogged table app.temp (a int)", vec![]),
             ("declare c cursor with hold for select 1", vec![HeldCursor]),
             ("declare c cursor for select 1", vec![]),
             ("prepare p as select 1", vec![PreparedInSql]),

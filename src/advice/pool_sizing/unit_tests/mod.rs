@@ -147,6 +147,93 @@ fn features_of_sessions_decide_the_pool_mode() {
 }
 
 #[test]
+fn timeouts_of_migrations_do_not_decide_the_pool_mode() {
+    let mut case = Case::new(100, 40, 1.0, 2);
+    let mut of = |selects: f64, sets: f64, text: &str| {
+        let statement =
+            |text: &str, calls| StatementTime { calls, text: Some(text.to_string()), ..StatementTime::default() };
+        let of_role = vec![statement("select 1", selects), statement(text, sets)];
+        case.concurrency.statements = Some(StatementTimes { of_role, ..StatementTimes::default() });
+        (case.text("pgbouncer_ini").contains("pool_mode = transaction\n"), case.warnings())
+    };
+    let (seldom, often) = ("may_need_its_session", "needs_its_session");
+    for text in ["SET statement_timeout = 0", "set lock_timeout to '5s'", "SET work_mem TO DEFAULT"] {
+        for (selects, sets, decides) in
+            [(3.0, 1.0, false), (3.0, 20.0, false), (3.0, 21.0, true), (9900.0, 100.0, false), (9900.0, 101.0, true)]
+        {
+            let (transaction, warnings) = of(selects, sets, text);
+            assert_eq!(transaction, !decides, "{text}: {selects} {sets}");
+            assert_eq!(warnings.contains(&often), decides, "{text}: {selects} {sets}");
+            assert_eq!(warnings.contains(&seldom), !decides, "{text}: {selects} {sets}");
+        }
+    }
+    assert!(!of(9900.0, 1.0, "set work_mem = '1GB'").0);
+    of(9900.0, 1.0, "SET statement_timeout = 0");
+    let (warning, risk) = (case.text("may_need_its_session"), limit::RISK);
+    for text in [warning.as_str(), risk] {
+        assert!(text.contains("connect past the pooler") && text.contains("role of their own"), "{text}");
+    }
+}
+
+#[test]
+fn what_the_pool_mode_rests_on() {
+    let mut case = Case::new(100, 40, 1.0, 2);
+    let basis = |case: &Case| case.rows().into_iter().find(|row| row.name == "pool_mode").unwrap().basis;
+    assert_eq!(basis(&case), Basis::Default, "no text is visible");
+    let statement = |text: &str| StatementTime { calls: 3.0, text: Some(text.to_string()), ..StatementTime::default() };
+    for text in ["select 1", "listen jobs"] {
+        case.concurrency.statements =
+            Some(StatementTimes { of_role: vec![statement(text)], ..StatementTimes::default() });
+        assert_eq!(basis(&case), Basis::Estimated, "{text}");
+    }
+}
+
+#[test]
+fn the_limit_that_binds_is_named() {
+    let mut case = Case::new(100, 16, 1.0, 0);
+    case.request.pgbouncer = Some(false);
+    case.role.connection_limit = Some(10);
+    let warning = case.text("demand_exceeds_slots");
+    assert!(warning.contains("the connection limit of role app leaves 8 slots for it"), "{warning}");
+    assert!(warning.contains("alter role app connection limit 40; without it there were 76 slots"), "{warning}");
+    assert!(!warning.contains("max_connections"), "{warning}");
+    assert!(case.text("does_not_fit").contains("the connection limit of role app leaves 8 slots"));
+    case.role.database_connection_limit = Some(20);
+    let warning = case.text("demand_exceeds_slots");
+    assert!(warning.contains("alter role app connection limit …) alone does not do"), "{warning}");
+    case.role.connection_limit = None;
+    let warning = case.text("demand_exceeds_slots");
+    assert!(warning.contains("database shop leaves 15 slots"), "{warning}");
+    assert!(warning.contains("alter database shop connection limit 42;"), "{warning}");
+    case.role.database_connection_limit = Some(1);
+    let warning = case.text("no_slots");
+    assert!(
+        warning.contains("limit of database shop leaves no slot") && warning.contains("there were 76"),
+        "{warning}"
+    );
+    case.role.database_connection_limit = None;
+    case.others(70);
+    assert!(case.text("demand_exceeds_slots").contains("Raising max_connections"));
+}
+
+#[test]
+fn the_answer_says_that_requests_can_lock_up() {
+    let mut case = Case::new(12, 4, 3.0, 1);
+    for pgbouncer in [None, Some(true)] {
+        case.request.pgbouncer = pgbouncer;
+        let answer = case.rows().remove(0);
+        assert_eq!(answer.name, "can_deadlock");
+        assert!(
+            answer.rests_on.contains("see the warning deadlock_possible. Through PgBouncer"),
+            "{}",
+            answer.rests_on
+        );
+    }
+    case.activity.slots.max_connections = 100;
+    assert_eq!(case.rows()[0].name, "fits_through_pgbouncer");
+}
+
+#[test]
 fn what_statements_do_not_say_is_asked() {
     let mut case = Case::new(100, 40, 1.0, 2);
     let statement =
