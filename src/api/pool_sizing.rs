@@ -106,7 +106,7 @@ pub fn pool_sizing(
         )
     }
     let cores = cores.map(|cores| within("cores", Some(cores), 1, MOST_CORES) as u64);
-    let activity = Activity::read(None, Recorded::All);
+    let activity = Activity::read(None, Recorded::Peaks);
     let (role, role_chosen) = role(target_role, &activity);
     let concurrency = Concurrency::read(&Database::read(), role.oid);
     let rows = size(&Input {

@@ -230,7 +230,7 @@ impl Rows {
             );
         }
         if let Some(peak) = &measured.peak {
-            let (asked, recorded) = (demand.at_peak() as f64, peak.basis == Basis::Measured);
+            let (asked, recorded) = (demand.at_peak() as f64, measured.peak_was_recorded);
             if peak.value > asked {
                 self.warn(
                     "demand_below_measured",

@@ -2,7 +2,7 @@
 
 use super::Input;
 use super::rows::{Basis, Part, Rows, number, span};
-use crate::facts::activity::{Concurrency, Session};
+use crate::facts::activity::{Concurrency, RecordedPeak, Session};
 
 /// Over less time a mean says little.
 const LEAST_SECONDS: f64 = 60.0;
@@ -24,6 +24,7 @@ pub struct Measured {
     held_per_running: Option<Figure>,
     /// The most that were held at the same time.
     pub peak: Option<Figure>,
+    pub peak_was_recorded: bool,
     open_now: u64,
     held_now: u64,
 }
@@ -42,10 +43,14 @@ impl Measured {
         let time = concurrency.sessions;
         let held_seconds = time.active_seconds + time.idle_in_transaction_seconds;
         if let Some(seconds) = time.seconds.filter(|seconds| *seconds >= LEAST_SECONDS) {
+            let unless = match time.since_reset {
+                true => " since its reset; too much if only the counters of a table or function were reset then",
+                false => "",
+            };
             let mean = |spent: f64, what: &str| Figure {
                 value: spent / seconds,
                 basis: Basis::Measured,
-                rests_on: format!("{} of {what} ÷ {} counted by pg_stat_database", span(spent), span(seconds)),
+                rests_on: format!("{} of {what} ÷ {} counted by pg_stat_database{unless}", span(spent), span(seconds)),
             };
             measured.held = Some(mean(held_seconds, "active_time + idle_in_transaction_time"));
             measured.open = Some(mean(time.open_seconds, "session_time"));
@@ -70,8 +75,11 @@ impl Measured {
         measured.held_now = ours.iter().filter(is_held).count() as u64;
         let recorded = measured.recorded_peak(input);
         let is_short = input.activity.history.as_ref().is_some_and(|history| history.seconds < LEAST_RECORDED);
-        measured.peak = match (recorded, measured.estimated_peak()) {
-            (Some(recorded), Some(estimated)) if is_short && recorded.value < estimated.value => Some(Figure {
+        let estimated = measured.estimated_peak();
+        let is_less = |a: &Figure| estimated.as_ref().is_some_and(|b| a.value < b.value);
+        measured.peak_was_recorded = recorded.as_ref().is_some_and(|recorded| !is_short || !is_less(recorded));
+        measured.peak = match (recorded, estimated) {
+            (Some(recorded), Some(estimated)) if !measured.peak_was_recorded => Some(Figure {
                 rests_on: format!(
                     "{}; more than the {} recorded ({}): less than {} of a recording may be a quiet time",
                     estimated.rests_on,
@@ -99,15 +107,21 @@ impl Measured {
 
     fn recorded_peak(&self, input: &Input) -> Option<Figure> {
         let history = input.activity.history.as_ref().filter(|history| history.seconds >= LEAST_SECONDS)?;
-        let pools = history.pools.iter();
-        let ours = pools.filter(|p| p.role_oid == input.role.oid && p.database_oid == input.role.database_oid);
-        let most: Vec<u32> = ours.map(|pool| pool.connections.in_use.most).collect();
-        let sum = if most.len() > 1 { ", the sum over its applications, each at its own peak" } else { "" };
-        (!most.is_empty()).then(|| Figure {
-            value: most.iter().map(|most| f64::from(*most)).sum(),
-            basis: Basis::Measured,
+        let of_role = |p: &&RecordedPeak| p.role_oid == input.role.oid && p.database_oid == input.role.database_oid;
+        let peak = history.peaks.iter().find(of_role)?;
+        let (basis, bound) = match peak.is_bound {
+            true => (
+                Basis::Estimated,
+                "; at most: in the period in which it was most, several applications had their peaks, and whether at the same time was \
+                 not recorded",
+            ),
+            false => (Basis::Measured, ""),
+        };
+        Some(Figure {
+            value: f64::from(peak.in_use),
+            basis,
             rests_on: format!(
-                "dbre.activity_history: {} samples over {}{sum}; peaks between samples are missed",
+                "dbre.activity_history: {} samples over {}{bound}; peaks between samples are missed",
                 history.samples,
                 span(history.seconds)
             ),
@@ -149,7 +163,14 @@ impl Measured {
             self.running
                 .is_none()
                 .then_some("pg_stat_statements has counted for less than a minute or is not installed"),
-            self.held.is_none().then_some("pg_stat_database has counted for less than a minute"),
+            match input.concurrency.sessions.seconds {
+                _ if self.held.is_some() => None,
+                Some(_) => Some("pg_stat_database has counted for less than a minute"),
+                None => Some(
+                    "it cannot be shown since when pg_stat_database counts (other statistics were reset, or files were copied): \
+                     dbre.start_activity_history() measures instead",
+                ),
+            },
         ]
         .into_iter()
         .flatten()

@@ -15,12 +15,24 @@ pub struct Connections {
     pub active: Use,
 }
 
-/// Of which pools what was recorded is asked for.
+/// What is asked for of all that was recorded: with applications that come and go there may be tens of thousands of pools.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Recorded {
-    /// Those that have sessions now: with applications that come and go there may be tens of thousands of others.
+    /// Waits, and the pools that have sessions now.
     Open,
-    All,
+    /// The most that roles had in use.
+    Peaks,
+}
+
+/// Of a role in a database, in the period in which it was most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RecordedPeak {
+    pub database_oid: u32,
+    pub role_oid: u32,
+    /// At the same time.
+    pub in_use: u32,
+    /// No more than that: several applications had connections in use, and how many together was not recorded.
+    pub is_bound: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -50,4 +62,5 @@ pub struct History {
     pub samples: u64,
     pub pools: Vec<RecordedPool>,
     pub waits: Vec<RecordedWait>,
+    pub peaks: Vec<RecordedPeak>,
 }

@@ -22,7 +22,7 @@ pub use caller::Caller;
 pub use concurrency::Concurrency;
 pub use connection_slots::Slots;
 pub use counters::Counters;
-pub use history::{Connections, History, Recorded, RecordedPool, RecordedWait, Use};
+pub use history::{Connections, History, Recorded, RecordedPeak, RecordedPool, RecordedWait, Use};
 pub use locks::Locks;
 pub use names::Names;
 pub use prepared::Prepared;
@@ -79,9 +79,9 @@ impl Activity {
         let databases = Vec::from_iter(databases);
         activity.counters = part("counters of databases", &mut activity.left_out, || counters::read(&databases));
         let Activity { sessions, slots, left_out, .. } = &mut activity;
-        let open = (recorded == Recorded::Open).then_some(&sessions[..]);
         let names = Names::of(slots);
-        activity.history = part("what was recorded", left_out, || measure::activity::history::history(&names, open));
+        activity.history =
+            part("what was recorded", left_out, || measure::activity::history::history(&names, recorded, sessions));
         match part("temporary tables", &mut activity.left_out, || Some(temporary_tables::read())) {
             Some(Some(processes)) => activity.temporary_tables = processes,
             Some(None) => activity.left_out.push(locked("pg_namespace or pg_depend: who has temporary tables")),

@@ -5,7 +5,7 @@ mod properties;
 use super::rows::{Basis, Part, percent, span};
 use super::*;
 use crate::facts::activity::concurrency::{SessionTime, StatementTime, StatementTimes};
-use crate::facts::activity::{Connections, History, RecordedPool, Session, Slots, State, Use};
+use crate::facts::activity::{History, RecordedPeak, Session, Slots, State};
 
 const ROLE: u32 = 10;
 const DATABASE: u32 = 5;
@@ -290,29 +290,38 @@ fn littles_law_counts_what_is_held() {
         idle_in_transaction_seconds: 3.6e3,
         open_seconds: 7.2e4,
         seconds: Some(3600.0),
+        since_reset: false,
     };
     let measured = case.plan().measured;
     assert_eq!(measured.held(), Some(3.0));
+    assert!(!case.text("connections_held_mean").contains("reset"));
+    case.concurrency.sessions.since_reset = true;
+    assert!(case.text("connections_held_mean").contains("too much if only"));
     assert_eq!(measured.held_per_running(), 1.5);
     assert_eq!(measured.peak.unwrap().value, 9.0);
     case.concurrency.sessions.active_seconds *= 10.0;
     assert!(case.warnings().contains(&"demand_below_measured"));
+    case.concurrency.sessions.seconds = None;
+    assert!(case.plan().measured.held().is_none() && case.text("not_measured").contains("cannot be shown since when"));
 }
 
 #[test]
 fn a_recorded_peak_is_taken() {
     let mut case = Case::new(100, 4, 2.0, 2);
-    let pool = |database_oid, most| RecordedPool {
-        database_oid,
-        role_oid: ROLE,
-        application: Some(format!("app {most}")),
-        connections: Connections { in_use: Use { mean: 1.0, most }, ..Connections::default() },
-    };
-    let pools = vec![pool(DATABASE, 11), pool(DATABASE, 6), pool(DATABASE + 1, 40)];
-    case.activity.history = Some(History { seconds: 7200.0, samples: 7200, pools, waits: Vec::new() });
-    let peak = case.plan().measured.peak.unwrap();
-    assert_eq!(peak.value, 17.0);
-    assert!(peak.rests_on.contains("7200 samples over 2 hours") && peak.rests_on.contains("sum"), "{}", peak.rests_on);
+    let peak = |database_oid, in_use| RecordedPeak { database_oid, role_oid: ROLE, in_use, is_bound: false };
+    let peaks = vec![peak(DATABASE + 1, 40), peak(DATABASE, 17)];
+    case.activity.history = Some(History { seconds: 7200.0, samples: 7200, peaks, ..History::default() });
+    for (is_bound, basis) in [(false, Basis::Measured), (true, Basis::Estimated)] {
+        case.activity.history.as_mut().unwrap().peaks[1].is_bound = is_bound;
+        let peak = case.plan().measured.peak.unwrap();
+        assert_eq!((peak.value, peak.basis), (17.0, basis));
+        assert!(peak.rests_on.contains("7200 samples over 2 hours"), "{}", peak.rests_on);
+        assert_eq!(peak.rests_on.contains("at most"), is_bound, "{}", peak.rests_on);
+        let mut large = Case::new(1000, 100, 1.0, 0);
+        large.activity.history = case.activity.history.clone();
+        assert!(large.warnings().contains(&"demand_far_above_measured"));
+    }
+    case.activity.history.as_mut().unwrap().peaks[1].is_bound = false;
     case.activity.history.as_mut().unwrap().seconds = 59.0;
     assert!(case.plan().measured.peak.is_none());
     // 3 × the mean of 10 connections.

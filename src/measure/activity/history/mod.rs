@@ -1,12 +1,13 @@
 //! A rolling history of what sessions do: a background worker samples them, and keeps sums of each period in shared memory.
 
 mod memory;
+mod peaks;
 mod recording;
 mod summed;
 mod worker;
 
 use super::may_see;
-use crate::facts::activity::{History, Names, Session};
+use crate::facts::activity::{History, Names, Recorded, Session};
 use crate::measure::statement_end::now;
 use crate::measure::wait;
 use memory::Memory;
@@ -166,11 +167,10 @@ pub fn periods() -> Vec<(Period, Vec<Entry>)> {
     periods
 }
 
-/// All of it together, or of the pools only that these sessions are of. None: there is none, or the caller may not see the
-/// state of all sessions.
-pub fn history(names: &Names, open: Option<&[Session]>) -> Option<History> {
+/// What is asked for of all of it together. None: there is none, or the caller may not see the state of all sessions.
+pub fn history(names: &Names, recorded: Recorded, sessions: &[Session]) -> Option<History> {
     let memory = Memory::attach().filter(|_| may_see(0))?;
-    let mut all = summed::Summed::of(open);
+    let mut all = summed::Summed::of(recorded, sessions);
     memory.read(|period, entries| all.add(period, entries));
     (all.samples > 0).then(|| all.history(names))
 }

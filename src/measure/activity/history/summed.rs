@@ -3,7 +3,8 @@
 use super::super::backends::{application, application_name, wait_names};
 use super::super::tally::Counts;
 use super::memory::{Entry, Period, What};
-use crate::facts::activity::{History, Names, RecordedPool, RecordedWait, Session, Wait};
+use super::peaks::Peaks;
+use crate::facts::activity::{History, Names, Recorded, RecordedPool, RecordedWait, Session, Wait};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -12,8 +13,10 @@ pub struct Summed {
     pub samples: u64,
     microseconds: i64,
     entries: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
-    /// Hashes of the pools that are asked for. None: all are.
-    pools: Option<HashSet<u64, BuildHasherDefault<Hashed>>>,
+    /// Hashes of the pools that are asked for.
+    pools: HashSet<u64, BuildHasherDefault<Hashed>>,
+    /// None: they are not asked for.
+    peaks: Option<Peaks>,
 }
 
 /// What is a hash already: tens of thousands of entries are added up while a look at the server waits.
@@ -35,22 +38,24 @@ impl Hasher for Hashed {
 }
 
 impl Summed {
-    pub fn of(open: Option<&[Session]>) -> Summed {
+    pub fn of(recorded: Recorded, sessions: &[Session]) -> Summed {
         let pool = |session: &Session| {
             let application = application(&session.application);
             Some(Entry::pool(session.database_oid?, session.role_oid?, Some(application), Counts::default()).hash)
         };
-        Summed { pools: open.map(|sessions| sessions.iter().filter_map(pool).collect()), ..Summed::default() }
+        match recorded {
+            Recorded::Open => Summed { pools: sessions.iter().filter_map(pool).collect(), ..Summed::default() },
+            Recorded::Peaks => Summed { peaks: Some(Peaks::default()), ..Summed::default() },
+        }
     }
 
     pub fn add(&mut self, period: &Period, entries: &mut dyn Iterator<Item = &Entry>) {
         self.samples += period.samples;
         self.microseconds += period.samples as i64 * period.interval;
-        let asked = |entry: &&Entry| {
-            let pools = self.pools.as_ref().filter(|_| entry.what == What::Pool);
-            pools.is_none_or(|pools| pools.contains(&entry.hash))
-        };
-        for entry in entries.filter(asked) {
+        if let Some(peaks) = &mut self.peaks {
+            return peaks.add(period, entries);
+        }
+        for entry in entries.filter(|entry| entry.what == What::Wait || self.pools.contains(&entry.hash)) {
             let known = self.entries.entry(entry.hash);
             known.and_modify(|sum| sum.counts.merge(&entry.counts)).or_insert(*entry);
         }
@@ -71,6 +76,12 @@ impl Summed {
             wait: wait_names(entry.wait).map(|(kind, event)| Wait { kind, event }),
             sessions: entry.counts.over(samples).active,
         });
-        History { seconds: self.microseconds as f64 / 1e6, samples, pools: pools.collect(), waits: waits.collect() }
+        History {
+            seconds: self.microseconds as f64 / 1e6,
+            samples,
+            pools: pools.collect(),
+            waits: waits.collect(),
+            peaks: self.peaks.map(Peaks::recorded).unwrap_or_default(),
+        }
     }
 }
