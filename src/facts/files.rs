@@ -3,6 +3,7 @@
 //! `pg_relation_size()` opens the relation: it fills the relation cache of the session and waits for ACCESS EXCLUSIVE locks.
 
 use crate::units::Bytes;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// A file holds no more; the next segment follows a full one.
@@ -43,9 +44,17 @@ pub fn bytes(path: Option<String>, pages: i32) -> u64 {
 
 /// Since the folder of the relation file `path`, which is the database's, was made.
 pub fn database_age_days(path: &str) -> Option<f64> {
-    let marker = std::path::Path::new(path).with_file_name("PG_VERSION");
-    let modified: SystemTime = std::fs::metadata(marker).ok()?.modified().ok()?;
-    modified.elapsed().ok().map(days)
+    let marker = Path::new(path).with_file_name("PG_VERSION");
+    modified(&marker)?.elapsed().ok().map(days)
+}
+
+/// When a file that is never changed was, in seconds since 1970.
+pub fn made(path: &str) -> Option<f64> {
+    modified(path.as_ref())?.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs_f64())
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
 }
 
 fn days(duration: Duration) -> f64 {

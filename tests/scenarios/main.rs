@@ -46,6 +46,7 @@ mod pool_leak;
 mod pool_pressure;
 mod pool_settings;
 mod pool_sizing;
+mod pool_sizing_measures;
 mod privileges;
 mod query_findings;
 mod reports;
@@ -110,6 +111,7 @@ fn main() {
     trials.extend(endings::trials(&server));
     trials.extend(slots::trials());
     trials.extend(pool_sizing::trials(&server));
+    trials.extend(pool_sizing_measures::trials());
     trials.extend(explain::trials(&server));
     trials.extend(explain_faults::trials(&server));
     trials.extend(faults::trials(&server));

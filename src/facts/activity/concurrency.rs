@@ -3,7 +3,7 @@
 use super::counters;
 use super::sized_role::this_database;
 use crate::db::{self, guarded};
-use crate::facts::{Database, files};
+use crate::facts::Database;
 use pgrx::pg_sys;
 
 /// Time that sessions of one database have spent, and for how long that has been counted.
@@ -12,8 +12,9 @@ pub struct SessionTime {
     pub active_seconds: f64,
     pub idle_in_transaction_seconds: f64,
     pub open_seconds: f64,
-    /// None: nothing says since when.
+    /// None: it cannot be shown since when.
     pub seconds: Option<f64>,
+    pub since_reset: bool,
 }
 
 /// What pg_stat_statements has counted in this database of statements that no function ran.
@@ -62,8 +63,6 @@ pub struct Concurrency {
     pub left_out: Vec<String>,
 }
 
-const SECONDS_PER_DAY: f64 = 86_400.0;
-
 impl Concurrency {
     /// Of this database; the statements of `role` one by one.
     pub fn read(database: &Database, role: u32) -> Concurrency {
@@ -88,15 +87,12 @@ impl Concurrency {
 
 fn session_time() -> SessionTime {
     let counted = counters::read(&[this_database()]).pop().unwrap_or_default();
-    let sql = "select pg_catalog.pg_relation_filepath('pg_catalog.pg_class'::pg_catalog.regclass)";
-    let path = db::read(sql, &[], |row| row.take_option::<String>()).pop().flatten();
-    let age = path.and_then(|path| files::database_age_days(&path)).map(|days| days * SECONDS_PER_DAY);
     SessionTime {
         active_seconds: counted.active_seconds,
         idle_in_transaction_seconds: counted.idle_in_transaction_seconds,
         open_seconds: counted.session_seconds,
-        // Not as Database has it: pg_stat_reset_shared() leaves these counters as they are.
-        seconds: counted.since_seconds.map(|since| since.min(age.unwrap_or(since))),
+        seconds: counted.since_seconds,
+        since_reset: counted.since_reset,
     }
 }
 

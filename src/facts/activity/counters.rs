@@ -1,6 +1,7 @@
 //! What the server has counted of the sessions of a database (pg_stat_database), read by functions.
 
 use crate::db;
+use crate::facts::files;
 use pgrx::pg_sys::Oid;
 
 #[derive(Clone, Debug, Default)]
@@ -17,14 +18,19 @@ pub struct Counters {
     pub fatal: u64,
     /// Ended by an operator, or by the server's shutdown.
     pub killed: u64,
-    /// Of the server, where those of the database were never reset.
+    /// None: it cannot be shown since when they count.
     pub since: Option<String>,
     pub since_seconds: Option<f64>,
+    /// It is the time of a reset. Such a time is also set where only the counters of a table or function were reset.
+    pub since_reset: bool,
 }
 
 pub fn read(databases: &[u32]) -> Vec<Counters> {
-    let databases: Vec<Oid> = databases.iter().map(|oid| Oid::from(*oid)).collect();
-    db::read(include_str!("../../../sql/facts/activity/counters.sql"), &[databases.into()], |row| {
+    // Elsewhere than in base, a database may have been moved, which makes its files anew.
+    let made: Vec<Option<f64>> = databases.iter().map(|oid| files::made(&format!("base/{oid}/PG_VERSION"))).collect();
+    let oids: Vec<Oid> = databases.iter().map(|oid| Oid::from(*oid)).collect();
+    let args = [oids.into(), made.into(), files::made("PG_VERSION").into()];
+    db::read(include_str!("../../../sql/facts/activity/counters.sql"), &args, |row| {
         let count = |given: Option<i64>| given.unwrap_or_default().max(0) as u64;
         Counters {
             database_oid: row.take::<Oid>().to_u32(),
@@ -37,6 +43,7 @@ pub fn read(databases: &[u32]) -> Vec<Counters> {
             killed: count(row.take_option()),
             since: row.take_option(),
             since_seconds: row.take_option(),
+            since_reset: row.take(),
         }
     })
 }
