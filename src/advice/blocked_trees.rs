@@ -181,15 +181,9 @@ fn queues(blocking: &Blocking) -> Vec<Queue> {
             by_relation.entry(key).or_insert((&wait.target.name, Vec::new())).1.push(place);
         }
     }
-    if by_relation.is_empty() {
-        return Vec::new();
-    }
-    let waits = blocking.waits();
-    let mut ahead = vec![false; blocking.nodes.len()];
-    let blockers = (0..ahead.len()).flat_map(|place| waits.blockers(place));
-    blockers.filter(|(_, holds)| !holds).for_each(|(blocker, _)| ahead[*blocker] = true);
     let queue = |(relation, mut requests): (&str, Vec<usize>)| {
-        requests.retain(|place| ahead[*place]);
+        // Who waits for it, because it comes first or for what its transaction holds.
+        requests.retain(|place| !blocking.waits().waiters(*place).is_empty());
         queue(blocking, relation, requests)
     };
     by_relation.into_values().filter_map(queue).collect()

@@ -4,6 +4,7 @@ use super::blocked_trees::is_vacuum;
 use super::blocking::{Blocking, query};
 use super::end_loss::Work;
 use super::end_session::Ending;
+use crate::facts::activity::Session;
 use crate::facts::activity::locks::{Kind, Mode, Party};
 
 /// So many are told of one by one.
@@ -55,9 +56,14 @@ impl Blocking<'_> {
     pub fn has_done_nothing(&self, party: &Party) -> bool {
         let Some(session) = self.session(party) else { return false };
         let holds = party.holds.iter().any(|held| held.target.kind == Kind::Relation && held.mode > Mode::RowShare);
-        let first = session.transaction_start.is_some() && session.transaction_start == session.query_start;
-        let one = query(session).is_some_and(|query| !query.trim_end_matches([';', ' ', '\n']).contains(';'));
-        !holds && one && (first || session.transaction_id.is_none())
+        !holds && (self.is_alone(party) || is_one(session) && session.transaction_id.is_none())
+    }
+
+    /// Its statement is all that its transaction is.
+    pub fn is_alone(&self, party: &Party) -> bool {
+        let first =
+            |session: &Session| session.transaction_start.is_some() && session.transaction_start == session.query_start;
+        self.session(party).is_some_and(|session| first(session) && is_one(session))
     }
 
     /// How far what it runs is, where that reports it.
@@ -74,4 +80,8 @@ impl Blocking<'_> {
         let session = self.session(party)?;
         Work::of(session, self.activity.progress_of(session))
     }
+}
+
+fn is_one(session: &Session) -> bool {
+    query(session).is_some_and(|query| !query.trim_end_matches([';', ' ', '\n']).contains(';'))
 }

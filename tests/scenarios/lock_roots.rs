@@ -1,7 +1,7 @@
 //! Who has to end before the others go on: several holders, VACUUM, migrations, other databases, circles; what a fix promises, it does.
 
 use crate::lock_tree::{RULES, least_seconds};
-use crate::pool_pressure::{alone, busy, connect, has, only, pressure, server, waiting};
+use crate::pool_pressure::{alone, busy, connect, fix, has, only, pressure, server, waiting};
 use crate::server::{Database, execute, query, shown, text, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
         alone("lock_roots::databases_of_one_template", databases),
         alone("lock_roots::behind_a_queue", behind_a_queue),
         alone("lock_roots::a_migration_in_one_transaction", migration),
+        alone("lock_roots::ddl_that_holds_one_table_and_waits_for_another", ddl_of_two_tables),
         alone("lock_roots::circles_of_builds_and_of_parallel_workers", circles),
         alone("lock_roots::a_concurrent_build", concurrent_build),
     ]
@@ -262,6 +263,52 @@ fn migration() {
     promises(finding, 2, 0);
     execute(&mut client, text(finding, "fix_sql"));
     waiting(&mut client, 0);
+}
+
+fn ddl_of_two_tables() {
+    let database = server(&["max_connections = 30"]);
+    let mut client = database.connect();
+    least_seconds(&mut client, &RULES);
+    execute(
+        &mut client,
+        "create table orders (id int primary key); create table items (id int, order_id int); insert into orders values (1);
+         create table p (id int) partition by range (id); create table p1 partition of p for values from (0) to (10)",
+    );
+    let whole = "loses nothing but itself";
+    let steps = "what earlier statements of that have done is rolled back";
+    for (held, before, ddl, behind, lost) in [
+        (
+            "update orders set id = id",
+            "select",
+            "alter table items add constraint fk foreign key (order_id) references orders",
+            "insert into items values (2, 1)",
+            whole,
+        ),
+        ("select from p1", "select", "alter table p add n int", "select from p", whole),
+        (
+            "select from p1",
+            "begin; alter table items add n int",
+            "alter table p1 add m int",
+            "select from items",
+            steps,
+        ),
+    ] {
+        let mut report = open(&database, "report", &format!("begin; {held}"));
+        busy(open(&database, "mig", before), ddl);
+        waiting(&mut client, 1);
+        wait(&database, "web", behind);
+        wait(&database, "web", behind);
+        waiting(&mut client, 3);
+        let findings = pressure(&mut client, "").0;
+        let finding = only(&findings, "lock_queue_behind_ddl");
+        assert!(!has(&findings, "sessions_blocked"), "{}", shown(&findings));
+        promises(finding, 2, 0);
+        assert!(text(finding, "cause").contains("for what its transaction holds already ("), "{finding:#}");
+        assert!(text(finding, "cause").contains(lost), "{finding:#}");
+        fix(&mut client, finding);
+        waiting(&mut client, 0);
+        execute(&mut report, "commit");
+    }
 }
 
 fn circles() {

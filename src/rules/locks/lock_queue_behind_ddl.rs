@@ -89,6 +89,40 @@ pub static RULE: Rule = Rule {
             finds: 1,
             fix_clears: true,
         },
+        Case {
+            name: "a migration in two steps, of which only the first table is wanted",
+            setup: "select dbre.configure_rule('lock_queue_behind_ddl', options => '{\"min_seconds\": 0}'); \
+                    create table a (id int); create table b (id int); create table sessions (step int, session text, \
+                    role text, statement text, waits bool default false); insert into sessions values (1, 'report', \
+                    null, 'begin; select from b', false), (2, 'migration', null, 'begin; alter table a add n int', \
+                    false), (3, 'migration', null, 'alter table b add n int', true), (4, 'one', null, 'select from \
+                    a', true)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "a foreign key that has one table and waits for the other",
+            setup: "select dbre.configure_rule('lock_queue_behind_ddl', options => '{\"min_seconds\": 0}'); \
+                    create table orders (id int primary key); create table items (id int, order_id int); insert into \
+                    orders values (1); create table sessions (step int, session text, role text, statement text, \
+                    waits bool default false); insert into sessions values (1, 'report', null, 'begin; update orders \
+                    set id = id', false), (2, 'migration', null, 'alter table items add foreign key (order_id) \
+                    references orders', true), (3, 'one', null, 'insert into items values (1, 1)', true), (4, 'two', \
+                    null, 'insert into items values (2, 1)', true)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
+            name: "a partitioned table that waits for a reader of a partition",
+            setup: "select dbre.configure_rule('lock_queue_behind_ddl', options => '{\"min_seconds\": 0}'); \
+                    create table p (id int) partition by range (id); create table p1 partition of p for values from \
+                    (0) to (10); create table sessions (step int, session text, role text, statement text, waits \
+                    bool default false); insert into sessions values (1, 'report', null, 'begin; select from p1', \
+                    false), (2, 'migration', null, 'alter table p add n int', true), (3, 'one', null, 'select from \
+                    p', true)",
+            finds: 1,
+            fix_clears: true,
+        },
     ],
     check,
 };
@@ -125,12 +159,13 @@ fn judge(blocking: &Blocking, queue: &Queue, options: &Options) -> Option<Findin
             duration(waiting.longest_seconds)
         ),
         cause: format!(
-            "{}{} {} would not wait but for {}: {}.{}",
+            "{}{} {} would not wait but for {}: {}.{}{}",
             requests.iter().map(|party| request(blocking, party)).collect::<String>(),
             held_by(blocking, queue),
             Count(count as u64).of("session"),
             if requests.len() == 1 { "this request" } else { "these requests" },
             why_behind(blocking, queue),
+            lost(blocking, &requests),
             blocking::why_no_fix(&script),
         ),
         evidence: object! {
@@ -203,6 +238,19 @@ fn why_behind(blocking: &Blocking, queue: &Queue) -> String {
     ];
     let part = |(count, for_what): &(usize, String)| format!("{count} {for_what}");
     parts.iter().filter(|(count, _)| *count > 0).map(part).collect::<Vec<_>>().join("; ")
+}
+
+/// With a request that has got locks already.
+fn lost(blocking: &Blocking, requests: &[&Party]) -> &'static str {
+    let begun: Vec<_> = requests.iter().filter(|party| !blocking.has_done_nothing(party)).collect();
+    match begun.iter().all(|party| blocking.is_alone(party)) {
+        true if begun.is_empty() => "",
+        true => " Cancelled, it loses nothing but itself: the statement is all that its transaction is.",
+        false => {
+            " Cancelled, it takes its whole transaction with it: what earlier statements of that have done is rolled back, and all of \
+             them are to be run again."
+        }
+    }
 }
 
 /// Who holds it, and how to end them, if it is the request that must go through.
