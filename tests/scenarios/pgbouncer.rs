@@ -203,6 +203,16 @@ fn disabled(database: &Database) {
     let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
     assert!(rows.iter().all(|row| row["rule"] != "pgbouncer_database_out_of_service"), "{}", shown(&rows));
     finding(&rows, "pgbouncer_features_break");
+
+    // Its clients are gone, which were in it a moment ago.
+    drop(web);
+    console.simple_query(&format!("DISABLE {}", database.name)).unwrap();
+    wait_until("it is gone", || {
+        let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+        let out = finding(&rows, "pgbouncer_database_out_of_service");
+        assert_eq!(text(out, "severity"), "high", "{out:#}");
+        out["evidence"]["clients"] == 0
+    });
 }
 
 /// A role of its own, which the PgBouncer knows.
@@ -273,6 +283,7 @@ fn pools_made_smaller(database: &Database) {
         "default_pool_size = 1000\nreserve_pool_size = 3".to_string(),
         "default_pool_size = 1000\nreserve_pool_size = 900".to_string(),
         "default_pool_size = 0".to_string(),
+        "default_pool_size = 2\nreserve_pool_size = 900".to_string(),
         format!("default_pool_size = 1000\nreserve_pool_size = 5\n{own}"),
         format!("default_pool_size = 1000\n{}", own.replace(" pool_size=1500", " max_db_connections=50")),
     ] {

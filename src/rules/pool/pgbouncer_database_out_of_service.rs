@@ -12,8 +12,8 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "A database is disabled or paused on PgBouncer's console, or (from 1.19 on) PgBouncer with all its databases is paused or \
-                suspended: medium. High where clients wait, or where a disabled database is in use: clients are connected to it, or \
-                PgBouncer's last whole stats_period has queries of it.",
+                suspended: medium. High where clients wait, or where a disabled database is in use: clients are connected to it, or PgBouncer's \
+                averages (since its last stats_period but one) have queries of it.",
     effect: "DISABLE refuses every new client (FATAL: database is disabled) and leaves those that are connected; PAUSE and SUSPEND let \
              every client wait, up to query_wait_timeout.",
     workaround: "ENABLE or RESUME on the console, when what it was done for is over.",
@@ -75,8 +75,9 @@ fn judge(database: &PooledDatabase, pgbouncer: &Pgbouncer) -> Finding {
     let pools = || pgbouncer.pools.iter().filter(|pool| pool.database == *name);
     let waiting: u64 = pools().map(|pool| pool.clients_waiting).sum();
     let clients: u64 = pools().map(|pool| pool.clients_active).sum::<u64>() + waiting;
-    let queries = pgbouncer.load(name).map(|load| load.queries_per_second);
-    let in_use = clients > 0 || queries.is_some_and(|queries| queries > 0.0);
+    // Queries per second are whole numbers.
+    let query_ms = pgbouncer.load(name).map(|load| load.query_ms);
+    let in_use = clients > 0 || query_ms.is_some_and(|ms| ms > 0.0);
     let states: Vec<&str> = [(*disabled, "disabled"), (*paused, "paused")]
         .into_iter()
         .filter(|(is, _)| *is)
@@ -112,7 +113,7 @@ fn judge(database: &PooledDatabase, pgbouncer: &Pgbouncer) -> Finding {
             "paused": paused,
             "clients": clients,
             "clients_waiting": waiting,
-            "database_queries_per_second": queries,
+            "database_query_ms": query_ms,
         },
         app_fix: Some(format!("On the console: {}", commands.join(" "))),
         ..Finding::that_changes_nothing()

@@ -126,7 +126,9 @@ fn limits(databases: &BTreeMap<&str, Vec<&Pool>>, pgbouncer: &Pgbouncer, promise
             0 => limit(pool, Key::Connections, (promise / databases.len() as u64).max(1)),
             _ if pool.reserve < each => limit(pool, Key::Size, size.min(each - pool.reserve)),
             _ => {
-                limit(pool, Key::Size, size.min(each));
+                if pool.size != size.min(each) {
+                    limit(pool, Key::Size, size.min(each));
+                }
                 limit(pool, Key::Reserve, each.saturating_sub(size));
             }
         }
