@@ -21,6 +21,8 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pool_sizing::limits_and_other_sessions_come_off", limits),
         trial(server, "pool_sizing::concurrency_is_measured", measured),
         trial(server, "pool_sizing::sessions_that_are_needed", session_features),
+        trial(server, "pool_sizing::what_decides_no_pool_mode", undecided),
+        trial(server, "pool_sizing::what_functions_run", functions),
         trial(server, "pool_sizing::without_rights", without_rights),
         trial(server, "pool_sizing::bad_arguments", bad_arguments),
     ]
@@ -404,6 +406,56 @@ fn measured(database: &Database) {
     assert_eq!(cores as usize, std::thread::available_parallelism().unwrap().get());
     let given = self::rows(&mut client, "1, 1, 1, cores => 64");
     assert_eq!((number(&given, "statements_at_once"), row(&given, "cores")["basis"].as_str()), (129.0, Some("given")));
+}
+
+/// The pool mode that is advised, and the warnings.
+fn advised(client: &mut Client, role: &str) -> (String, Vec<String>) {
+    let arguments = format!("40, 1, 2, pgbouncer => true, target_role => '{}'", role.replace('\'', "''"));
+    let rows = rows(client, &arguments);
+    let mode = row(&rows, "pool_mode")["rests_on"].as_str().unwrap().split(':').next().unwrap().to_string();
+    let warnings =
+        rows.iter().filter(|row| row["part"] == "warning").map(|row| row["name"].as_str().unwrap().to_string());
+    (mode, warnings.filter(|name| name.ends_with("its_session")).collect())
+}
+
+/// Migrations that set what they are told to, and asyncpg's own.
+fn undecided(database: &Database) {
+    let role = role(database, "");
+    let mut client = database.connect();
+    execute(&mut client, "create extension pg_stat_statements");
+    let mut session = connect(database, &role);
+    (0..3).for_each(|_| execute(&mut session, "select 1"));
+    let of = |mode: &str, warnings: &[&str]| (mode.to_string(), warnings.iter().map(|name| name.to_string()).collect());
+    query(&mut session, "SELECT current_setting('jit') AS cur, set_config('jit', 'off', false) AS new");
+    session.query("SELECT set_config('jit', $1, false)", &[&"on"]).unwrap();
+    assert_eq!(advised(&mut client, &role), of("transaction", &[]), "asyncpg, which asks for types");
+    for text in ["SET statement_timeout = 0", "SET lock_timeout = '5s'", "SET work_mem TO DEFAULT"] {
+        execute(&mut session, text);
+        assert_eq!(advised(&mut client, &role), of("transaction", &["may_need_its_session"]), "{text}");
+    }
+    execute(&mut session, "SET work_mem = '5MB'; select 1");
+    assert_eq!(advised(&mut client, &role), of("session", &["needs_its_session", "may_need_its_session"]));
+}
+
+fn functions(database: &Database) {
+    let role = role(database, "");
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        "create extension pg_stat_statements;
+         create function harmless() returns void language sql begin atomic select pg_advisory_xact_lock(1); end;
+         create function listens() returns void language plpgsql as $$ begin listen jobs; end $$",
+    );
+    let mut session = connect(database, &role);
+    execute(&mut session, "select harmless(); do $$ begin perform 1; end $$");
+    assert_eq!(advised(&mut client, &role).0, "transaction");
+    execute(&mut session, "select listens()");
+    execute(&mut session, "select 1");
+    assert_eq!(advised(&mut client, &role).0, "session");
+    execute(&mut client, "drop function listens(); create function listens() returns int language sql as 'select 1'");
+    assert_eq!(advised(&mut client, &role).0, "transaction");
+    execute(&mut connect(database, &role), "do $$ begin execute 'listen jobs'; end $$");
+    assert_eq!(advised(&mut client, &role).0, "session");
 }
 
 fn session_features(database: &Database) {

@@ -2,7 +2,7 @@
 
 use super::Input;
 use super::rows::{Basis, percent};
-use crate::advice::session_features::{SessionFeature, Used, maybe_used, used};
+use crate::advice::session_features::{SessionFeature, Used, gathered, maybe_used};
 use crate::units::{Count, listing};
 
 const MOST_CHARACTERS: usize = 80;
@@ -10,7 +10,8 @@ const MOST_CHARACTERS: usize = 80;
 /// calls: an application that relies on it does it for each connection or request.
 const SELDOM_CALLS: u64 = 20;
 const SELDOM_SHARE: f64 = 0.01;
-const NOT_SEARCHED: &str = "bodies of functions are not searched";
+const SEARCHED_TOO: &str = "DO blocks and the functions in SQL and PL/pgSQL that these call were searched, too, but not what \
+                            those call in turn, nor triggers";
 
 #[derive(Debug, Default)]
 pub struct Features {
@@ -40,7 +41,14 @@ impl Features {
             let most = SELDOM_CALLS.max((calls as f64 * SELDOM_SHARE) as u64);
             used.feature == SessionFeature::Timeout && used.calls <= most
         };
-        let (seldom, used): (Vec<Used>, Vec<Used>) = used(texts.iter().copied()).into_iter().partition(is_seldom);
+        let functions = input.concurrency.functions.iter();
+        let functions: Vec<_> = functions
+            .map(|f| (format!("function {}.{}", f.schema, f.name), f.calls, SessionFeature::of_body(&f.body)))
+            .collect();
+        let of_texts = texts.iter().map(|(text, calls)| (*text, *calls, SessionFeature::of(text)));
+        let of_functions = functions.iter().map(|(name, calls, features)| (name.as_str(), *calls, features.clone()));
+        let used = gathered(of_texts.chain(of_functions));
+        let (seldom, used): (Vec<Used>, Vec<Used>) = used.into_iter().partition(is_seldom);
         Features {
             texts: texts.len(),
             maybe: maybe_used(texts),
@@ -86,7 +94,7 @@ impl Features {
                 Basis::Estimated,
                 format!(
                     "Nothing that needs a session of its own was found in {} of the role (pg_stat_statements, which sees SET and \
-                     LISTEN only with track_utility; {NOT_SEARCHED})",
+                     LISTEN only with track_utility; {SEARCHED_TOO})",
                     Count(texts as u64).of("statement")
                 ),
             ),

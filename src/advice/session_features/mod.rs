@@ -1,5 +1,6 @@
 //! What statements use of a session that outlives their transaction: a pooler in transaction mode breaks it.
 
+mod body;
 mod set_config;
 
 use crate::facts::migration::text::lexer::{Kind, Token, Tokens};
@@ -89,13 +90,15 @@ impl SessionFeature {
     /// What the text uses; nothing where it cannot be told.
     pub fn of(statement: &str) -> Vec<SessionFeature> {
         let tokens = tokens(statement);
-        let mut features: Vec<SessionFeature> = command(&tokens).into_iter().chain(calls(&tokens)).collect();
-        if scopes(&tokens).contains(&Scope::Session) {
-            features.push(SessionFeature::Setting);
-        }
-        features.sort();
-        features.dedup();
-        features
+        sorted(match tokens.first() {
+            Some(first) if first.word("do") => body::string(&tokens).map_or_else(Vec::new, |body| body::of_body(&body)),
+            _ => command(&tokens).into_iter().chain(everywhere(&tokens)).collect(),
+        })
+    }
+
+    /// What a function in SQL or PL/pgSQL uses by itself.
+    pub fn of_body(body: &str) -> Vec<SessionFeature> {
+        sorted(body::of_body(body))
     }
 
     /// What the text may use: its constants decide, and pg_stat_statements has parameters in their place.
@@ -103,6 +106,12 @@ impl SessionFeature {
         let maybe = scopes(&tokens(statement)).contains(&Scope::CannotBeTold);
         maybe.then_some(SessionFeature::Setting).into_iter().collect()
     }
+}
+
+fn sorted(mut features: Vec<SessionFeature>) -> Vec<SessionFeature> {
+    features.sort();
+    features.dedup();
+    features
 }
 
 fn tokens(statement: &str) -> Vec<Token<'_>> {
@@ -123,21 +132,20 @@ pub struct Used {
 
 /// Of texts, each with how often it ran.
 pub fn used<'a>(statements: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<Used> {
-    gathered(statements, SessionFeature::of)
+    gathered(statements.into_iter().map(|(text, calls)| (text, calls, SessionFeature::of(text))))
 }
 
 /// What cannot be told of the texts, but for what drivers do by themselves.
 pub fn maybe_used<'a>(statements: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<Used> {
-    gathered(without_drivers(statements.into_iter().collect()), SessionFeature::maybe_of)
+    let applications = without_drivers(statements.into_iter().collect());
+    gathered(applications.map(|(text, calls)| (text, calls, SessionFeature::maybe_of(text))))
 }
 
-fn gathered<'a>(
-    statements: impl IntoIterator<Item = (&'a str, u64)>,
-    features_of: fn(&str) -> Vec<SessionFeature>,
-) -> Vec<Used> {
+/// Of what shows them, each with how often it ran.
+pub fn gathered<'a>(shown: impl IntoIterator<Item = (&'a str, u64, Vec<SessionFeature>)>) -> Vec<Used> {
     let mut found: Vec<(Used, u64)> = Vec::new();
-    for (text, calls) in statements {
-        for feature in features_of(text) {
+    for (text, calls, features) in shown {
+        for feature in features {
             match found.iter_mut().find(|(used, _)| used.feature == feature) {
                 Some((used, most)) => {
                     used.statements += 1;
@@ -230,11 +238,14 @@ fn set(tokens: &[Token]) -> Option<SessionFeature> {
     }
 }
 
-fn calls(tokens: &[Token]) -> Vec<SessionFeature> {
+/// Wherever it stands in a text.
+fn everywhere(tokens: &[Token]) -> Vec<SessionFeature> {
     const LOCKS: [&str; 4] =
         ["pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared"];
     let locks = LOCKS.iter().any(|name| called(tokens, name).next().is_some());
-    locks.then_some(SessionFeature::AdvisoryLock).into_iter().collect()
+    let sets = scopes(tokens).contains(&Scope::Session);
+    let locks = locks.then_some(SessionFeature::AdvisoryLock);
+    locks.into_iter().chain(sets.then_some(SessionFeature::Setting)).collect()
 }
 
 /// What follows the opening bracket of each call.

@@ -1,5 +1,6 @@
 //! How much of this database's connections has been used over time, and how long its statements take.
 
+use super::called_functions::{self, CalledFunction};
 use super::counters;
 use super::sized_role::this_database;
 use crate::db::{self, guarded};
@@ -57,6 +58,8 @@ pub struct Concurrency {
     pub sessions: SessionTime,
     /// None: pg_stat_statements does not count here.
     pub statements: Option<StatementTimes>,
+    /// In the texts of the role's statements.
+    pub functions: Vec<CalledFunction>,
     /// Sessions of the role that hold an advisory lock outside of any transaction.
     pub hold_advisory_locks: u64,
     /// What could not be read, and why.
@@ -76,6 +79,10 @@ impl Concurrency {
             Err(error) => concurrency.left_out.push(format!("advisory locks: {}", error.message)),
         }
         if let Some(times) = &mut concurrency.statements {
+            match guarded(|| called_functions::read(&times.of_role)) {
+                Ok(functions) => concurrency.functions = functions,
+                Err(error) => concurrency.left_out.push(format!("bodies of functions: {}", error.message)),
+            }
             match guarded(|| since_snapshot(times.total_ms)) {
                 Ok(since) => times.since_snapshot = since,
                 Err(error) => concurrency.left_out.push(format!("dbre.workload_snapshots: {}", error.message)),

@@ -1,5 +1,6 @@
 //! What the server is doing at this moment: its sessions, what they wait for, and how much of it there may be.
 
+pub mod called_functions;
 mod caller;
 mod catalogs;
 pub mod concurrency;

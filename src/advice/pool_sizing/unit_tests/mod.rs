@@ -4,6 +4,7 @@ mod properties;
 
 use super::rows::{Basis, Part, percent, span};
 use super::*;
+use crate::facts::activity::called_functions::CalledFunction;
 use crate::facts::activity::concurrency::{SessionTime, StatementTime, StatementTimes};
 use crate::facts::activity::{History, RecordedPeak, Session, Slots, State};
 
@@ -186,6 +187,21 @@ fn what_the_pool_mode_rests_on() {
             Some(StatementTimes { of_role: vec![statement(text)], ..StatementTimes::default() });
         assert_eq!(basis(&case), Basis::Estimated, "{text}");
     }
+}
+
+#[test]
+fn what_functions_run_is_searched() {
+    let mut case = Case::new(100, 40, 1.0, 2);
+    let statement = StatementTime { calls: 3.0, text: Some("select app.f()".to_string()), ..StatementTime::default() };
+    case.concurrency.statements = Some(StatementTimes { of_role: vec![statement], ..StatementTimes::default() });
+    let function = |body: &str| {
+        vec![CalledFunction { schema: "app".to_string(), name: "f".to_string(), body: body.to_string(), calls: 3 }]
+    };
+    case.concurrency.functions = function("begin perform pg_advisory_xact_lock(1); end");
+    assert!(case.text("pgbouncer_ini").contains("pool_mode = transaction\n"));
+    case.concurrency.functions = function("begin perform pg_advisory_lock(1); end");
+    assert!(case.text("pgbouncer_ini").contains("pool_mode = session\n"));
+    assert!(case.text("needs_its_session").contains("(3 calls of 1 statement, such as function app.f)"));
 }
 
 #[test]
