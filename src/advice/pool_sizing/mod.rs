@@ -1,5 +1,6 @@
 //! How many connections each process of an application may hold, from what it asks for and what the server has.
 
+mod answer;
 mod application;
 mod budget;
 mod demand;

@@ -2,6 +2,8 @@
 
 mod body;
 mod set_config;
+#[cfg(test)]
+mod unit_tests;
 
 use crate::facts::migration::text::lexer::{Kind, Token, Tokens};
 use set_config::{Scope, scopes, without_drivers};
@@ -252,85 +254,4 @@ fn everywhere(tokens: &[Token]) -> Vec<SessionFeature> {
 fn called<'a, 'b>(tokens: &'b [Token<'a>], name: &'b str) -> impl Iterator<Item = &'b [Token<'a>]> {
     let is_call = move |pair: &[Token]| pair[1].is("(") && pair[0].name().as_deref() == Some(name);
     tokens.windows(2).enumerate().filter(move |(_, pair)| is_call(pair)).map(|(position, _)| &tokens[position + 2..])
-}
-
-#[cfg(test)]
-mod unit_tests {
-    use super::*;
-
-    #[test]
-    fn what_outlives_a_transaction() {
-        use SessionFeature::*;
-        for (text, features) in [
-            ("listen jobs", vec![Listen]),
-            ("/* app */ LISTEN \"Jobs\"", vec![Listen]),
-            ("notify jobs", vec![]),
-            ("set statement_timeout = 0", vec![Timeout]),
-            ("SET SESSION lock_timeout TO '5s'", vec![Timeout]),
-            ("set work_mem = '1GB'", vec![Setting]),
-            ("set session work_mem to '1GB'", vec![Setting]),
-            ("set work_mem to default", vec![Timeout]),
-            ("set session search_path = DEFAULT", vec![Timeout]),
-            ("set search_path = 'default'", vec![Setting]),
-            ("set session authorization app", vec![Setting]),
-            ("set datestyle to default", vec![]),
-            ("reset work_mem", vec![]),
-            ("set session characteristics as transaction read only", vec![Setting]),
-            ("set role reporting", vec![Setting]),
-            ("set local statement_timeout = 0", vec![]),
-            ("set transaction isolation level serializable", vec![]),
-            ("set constraints all deferred", vec![]),
-            ("set application_name to 'x'", vec![]),
-            ("set names 'UTF8'", vec![]),
-            ("set time zone 'UTC'", vec![]),
-            ("set session time zone 'UTC'", vec![]),
-            ("set DateStyle = ISO", vec![]),
-            ("select pg_catalog.pg_advisory_lock($1)", vec![AdvisoryLock]),
-            ("select pg_try_advisory_lock($1, $2)", vec![AdvisoryLock]),
-            ("select pg_advisory_xact_lock($1)", vec![]),
-            ("select 'pg_advisory_lock(1)'", vec![]),
-            ("select pg_advisory_unlock($1)", vec![]),
-            ("select set_config($1, $2, $3)", vec![]),
-            ("select set_config('a.b', coalesce('x', 'y'), false)", vec![Setting]),
-            ("select set_config('a.b', ',)', 'off'::boolean), 1", vec![Setting]),
-            ("select set_config('a.b', 'x', null)", vec![Setting]),
-            ("select set_config($1, 'x', FALSE)", vec![Setting]),
-            ("select set_config('a.b', 'x', true)", vec![]),
-            ("select pg_catalog.set_config('TimeZone', 'UTC', false)", vec![]),
-            ("select set_config('application_name'::text, $1, false)", vec![]),
-            ("select set_config('a.b', 'x', true), set_config('a.c', 'x', false)", vec![Setting]),
-            ("create temp table t (a int)", vec![TemporaryTable]),
-            ("create local temporary table t as select 1", vec![TemporaryTable]),
-            ("create temp table t (a int) on commit drop", vec![]),
-            ("create table temp (a int)", vec![]),
-            ("select a into temp t from b", vec![TemporaryTable]),
-            ("select a into temporary table t from b", vec![TemporaryTable]),
-            ("select a into temp from b", vec![]),
-            ("select a into \"temp\" t from b", vec![]),
-            ("with i as (insert into temp values (1) returning a) select a from i", vec![]),
-            ("with m as (merge into temp t using b on true when matched then do nothing returning 1) select 1", vec![]),
-            ("create or replace temp view v as select 1", vec![TemporaryTable]),
-            ("create table pg_temp.foo (a int)", vec![TemporaryTable]),
-            ("create unlogged table app.temp (a int)", vec![]),
-            ("declare c cursor with hold for select 1", vec![HeldCursor]),
-            ("declare c cursor for select 1", vec![]),
-            ("prepare p as select 1", vec![PreparedInSql]),
-            ("prepare transaction 'x'", vec![]),
-            ("execute p(1)", vec![PreparedInSql]),
-            ("load 'auto_explain'", vec![Load]),
-            ("", vec![]),
-            ("set", vec![]),
-            ("select 'open", vec![]),
-        ] {
-            assert_eq!(SessionFeature::of(text), features, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_example_is_what_ran_most() {
-        let found = used([("listen a", 2), ("listen b", 7), ("select 1", 9)]);
-        let expected =
-            Used { feature: SessionFeature::Listen, statements: 2, calls: 9, example: "listen b".to_string() };
-        assert_eq!(found, [expected]);
-    }
 }
