@@ -17,11 +17,10 @@ const TURNS_OFF: &str = "select current_setting($1) as cur, set_config($2, $3, $
 const TURNS_BACK: &str = "select set_config($2, $1, $3)";
 
 /// Without asyncpg's own: the second counts as its own as long as it ran no more often than the first.
-pub fn without_drivers<'a>(statements: Vec<(&'a str, u64)>) -> impl Iterator<Item = (&'a str, u64)> {
+pub fn without_drivers(statements: Vec<(&str, u64)>) -> impl Iterator<Item = (&str, u64)> {
     let turned_off: u64 = statements.iter().filter(|(text, _)| is(text, TURNS_OFF)).map(|(_, calls)| *calls).sum();
-    statements
-        .into_iter()
-        .filter(move |(text, calls)| !is(text, TURNS_OFF) && !(*calls <= turned_off && is(text, TURNS_BACK)))
+    let own = move |text: &str, calls| is(text, TURNS_OFF) || (calls <= turned_off && is(text, TURNS_BACK));
+    statements.into_iter().filter(move |(text, calls)| !own(text, *calls))
 }
 
 fn is(text: &str, own: &str) -> bool {
