@@ -113,6 +113,7 @@ impl Entry {
         if let Some(tags) = tags {
             self.tags.set(tags.as_bytes());
         }
+        self.last_seen = self.last_seen.max(report.at);
         if report.executions == 0 {
             return;
         }
@@ -126,6 +127,5 @@ impl Entry {
         self.parameters = report.parameters;
         self.in_transaction = report.in_transaction;
         self.connections = self.connections.max(report.connections);
-        self.last_seen = self.last_seen.max(report.at);
     }
 }

@@ -110,11 +110,12 @@ impl Parents {
     pub fn choose(&self, seen: &Seen, executions: u64) -> Option<usize> {
         let fits = |place: &usize| {
             let (then, parent) = (&seen[*place], &self.parents[*place]);
+            if then.last == 0 || then.since != parent.since {
+                return false;
+            }
             let again = parent.times - then.times;
             let all_rows = || self.rows_since(*place, seen).is_some_and(|rows| rows <= 4 * executions);
-            then.last > 0
-                && then.since == parent.since
-                && (again * LOOKUPS <= executions || (again * 2 <= executions && all_rows()))
+            again * LOOKUPS <= executions || (again * 2 <= executions && all_rows())
         };
         (0..PARENTS).filter(fits).max_by_key(|place| seen[*place].last)
     }

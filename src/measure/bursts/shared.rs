@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Key, PARENT_BYTES, Report, TAG_BYTES, TEXT_BYTES};
 use super::text;
-use super::window::{SharedParent, Window};
+use super::window::{SharedParent, Window, place};
 use crate::measure::shared_memory::{self, Attached, Layout};
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -196,14 +196,25 @@ impl Shared {
     }
 }
 
+pub fn window_place(hash: u64) -> usize {
+    place(hash, WINDOWS)
+}
+
+pub fn parent_place(hash: u64) -> usize {
+    place(hash, PARENTS)
+}
+
 impl Partition {
-    fn find(&mut self, key: &Key) -> Option<&mut Entry> {
+    pub fn find(&mut self, key: &Key) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.used && entry.key == *key)
     }
 
-    /// A new entry, in place of the one that was not seen for longest; true: one that told something.
-    fn make(&mut self, key: &Key) -> (Option<&mut Entry>, bool) {
-        let oldest = self.entries.iter_mut().min_by_key(|entry| (entry.used, entry.bursts > 0, entry.last_seen));
+    /// A new entry, in place of the one that was not seen for longest; true: one that told something. One that was only prepared
+    /// stays while its window is open, and goes before others after that.
+    pub fn make(&mut self, key: &Key) -> (Option<&mut Entry>, bool) {
+        let open: Vec<u64> = self.windows.iter().filter(|window| window.is_open()).map(|it| it.key.hash()).collect();
+        let kept = |entry: &Entry| entry.used && (entry.bursts > 0 || open.contains(&entry.key.hash()));
+        let oldest = self.entries.iter_mut().min_by_key(|entry| (entry.used, kept(entry), entry.last_seen));
         let evicts = oldest.as_ref().is_some_and(|entry| entry.used && entry.bursts > 0);
         let made = oldest.map(|entry| {
             *entry = Entry { key: *key, used: true, ..Entry::default() };
@@ -213,16 +224,16 @@ impl Partition {
     }
 
     pub fn window(&mut self, hash: u64) -> &mut Window {
-        &mut self.windows[hash as usize % WINDOWS]
+        &mut self.windows[window_place(hash)]
     }
 
     pub fn parent(&mut self, hash: u64) -> &mut SharedParent {
-        &mut self.parents[hash as usize % PARENTS]
+        &mut self.parents[parent_place(hash)]
     }
 
     /// A burst over several connections is known as such when its window is over.
-    pub fn settle(&mut self, hash: u64) {
-        if let Some(report) = self.window(hash).take_burst()
+    pub fn settle(&mut self, place: usize) {
+        if let Some(report) = self.windows[place].take_burst()
             && let Some(entry) = self.find(&report.key)
         {
             entry.add(&report, None);
@@ -230,9 +241,9 @@ impl Partition {
     }
 
     fn settle_all(&mut self, now: i64) {
-        for number in 0..WINDOWS {
-            if self.windows[number].is_over(now) {
-                self.settle(number as u64);
+        for place in 0..WINDOWS {
+            if self.windows[place].is_over(now) {
+                self.settle(place);
             }
         }
     }

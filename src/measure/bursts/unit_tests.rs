@@ -1,6 +1,10 @@
+use super::entry::{Key, Report, Text};
 use super::parents::Parents;
-use super::ring::{Execution, Limits, Parameters, Ring, Step};
+use super::ring::{Counts, Execution, Limits, Parameters, Ring, Step};
+use super::shared::{Partition, parent_place, window_place};
 use super::text::{commented, hash, normalized, part, printed_tags, tags, trace_hash};
+use super::window::{Lookup, parent_hash, window_hash};
+use std::collections::BTreeSet;
 
 const LIMITS: Limits = Limits { threshold: 10, window_us: 1_000_000 };
 
@@ -218,4 +222,71 @@ fn many_statements() {
     assert!(client.known.is_empty(), "its slot was another's in between");
     (0..10).for_each(|_| client.run(5, 1));
     assert_eq!(client.total(5, 0), (1, 10, 0));
+}
+
+#[test]
+fn another_statement_takes_the_parents_place() {
+    let mut client = Client::default();
+    client.begin();
+    (0..5).for_each(|_| client.run(1, 20));
+    client.run(2, 1);
+    (10..25).for_each(|other| client.run(other, 30));
+    (0..15).for_each(|_| client.run(2, 1));
+    client.commit();
+    assert_eq!(client.total(2, 0), (1, 16, 0));
+}
+
+fn key(number: u64) -> Key {
+    Key { database: 5, role: 10, query_id: number as i64, application: Text::new(b"shop"), ..Key::default() }
+}
+
+#[test]
+fn all_places_are_used() {
+    let (mut windows, mut parents) = (BTreeSet::new(), BTreeSet::new());
+    for number in 0..1000 {
+        windows.insert(window_place(window_hash(&key(number), 0)));
+        parents.insert(parent_place(parent_hash(&Key { role: number as u32, ..key(0) })));
+    }
+    assert_eq!((windows.len(), parents.len()), (16, 4));
+}
+
+fn report(key: Key, at: i64, executions: u64) -> Report<'static> {
+    Report {
+        key,
+        news: Counts { executions, ..Counts::default() },
+        begins: executions > 0,
+        executions,
+        parameters: Parameters::default(),
+        in_transaction: false,
+        connections: 1,
+        at,
+        sql: None,
+        parent_sql: None,
+    }
+}
+
+#[test]
+fn what_is_prepared_waits_for_its_window() {
+    // SAFETY: it may all be zero, as shared memory is at first.
+    let mut partition: Box<Partition> = unsafe { Box::new_zeroed().assume_init() };
+    let add = |partition: &mut Partition, number: u64, executions: u64| {
+        let (key, at) = (key(number), 1000 + number as i64);
+        partition.make(&key).0.unwrap().add(&report(key, at, executions), None);
+    };
+    let execution = Execution { at: 1, ..Execution::default() };
+    let hash = window_hash(&key(0), 0);
+    let lookup = Lookup { key: key(0), execution: &execution, limits: LIMITS, connection: 1, sql: b"" };
+    partition.window(hash).open(&lookup, hash);
+    let with_parent = Key { parent_query_id: 7, ..key(0) };
+    add(&mut partition, 999, 12);
+    partition.make(&with_parent).0.unwrap().add(&report(with_parent, 2000, 0), None);
+    // Prepared as well, but for windows that are over.
+    (1..=40).for_each(|number| add(&mut partition, number, 0));
+    assert!(partition.find(&key(999)).is_some());
+    (41..=70).for_each(|number| add(&mut partition, number, 12));
+    assert!(partition.find(&with_parent).is_some() && partition.find(&key(40)).is_none());
+    assert!(partition.find(&key(999)).is_some(), "the others were only prepared");
+    partition.window(hash).close();
+    add(&mut partition, 100, 12);
+    assert!(partition.find(&with_parent).is_none());
 }

@@ -2,7 +2,7 @@
 
 use super::entry::{Key, PARENT_BYTES, Report, Text};
 use super::ring::{Counts, Execution, Limits, Parameters, Slot};
-use super::shared::Shared;
+use super::shared::{Shared, window_place};
 use super::text;
 
 /// What the sessions of one application do in common within the time `dbre.n_plus_one_window`.
@@ -49,6 +49,11 @@ pub struct Lookup<'a> {
 }
 
 impl Window {
+    /// There may be a burst in it of which nothing was told.
+    pub fn is_open(&self) -> bool {
+        self.hash != 0
+    }
+
     pub fn close(&mut self) {
         self.hash = 0;
     }
@@ -57,7 +62,7 @@ impl Window {
         self.hash != 0 && now - self.begun > self.length_us
     }
 
-    fn open(&mut self, lookup: &Lookup, hash: u64) {
+    pub fn open(&mut self, lookup: &Lookup, hash: u64) {
         *self = Window {
             hash,
             begun: lookup.execution.at,
@@ -106,11 +111,16 @@ impl Window {
     }
 }
 
-fn window_hash(key: &Key, trace: u64) -> u64 {
+/// One of so many: not by the last bit of a hash, which is always set, nor by those that choose the partition.
+pub fn place(hash: u64, places: usize) -> usize {
+    (hash >> 8) as usize % places
+}
+
+pub fn window_hash(key: &Key, trace: u64) -> u64 {
     text::mix(key.hash(), trace) | 1
 }
 
-fn parent_hash(key: &Key) -> u64 {
+pub fn parent_hash(key: &Key) -> u64 {
     Key { query_id: 0, parent_query_id: 0, ..*key }.hash() | 1
 }
 
@@ -122,7 +132,7 @@ pub fn share(shared: Shared, lookup: &Lookup) -> i64 {
         let mut partition = shared.lock(place);
         let window = partition.window(hash);
         if window.hash != hash || window.is_over(lookup.execution.at) {
-            partition.settle(hash);
+            partition.settle(window_place(hash));
             partition.window(hash).open(lookup, hash);
         }
         let window = partition.window(hash);
