@@ -6,7 +6,7 @@ use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use postgres::Client;
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         alone("activity_history::by_a_call", by_a_call),
         alone("activity_history::by_a_setting", by_a_setting),
+        alone("activity_history::stopped_and_started_at_a_time", stopped_and_started),
         alone("activity_history::bounded", bounded),
         alone("activity_history::no_worker_slot", no_worker_slot),
         alone("activity_history::on_a_standby", on_a_standby),
@@ -179,6 +180,39 @@ fn by_a_setting() {
 }
 
 /// Thousands of application names in one period.
+/// Two sessions at a time: what is not stopped records.
+fn stopped_and_started() {
+    let (_server, database) = server(&["shared_preload_libraries = 'pg_dbre'"]);
+    let (mut client, mut other) = (database.connect(), database.connect());
+    let start = "select dbre.start_activity_history('10 ms', '1 s')";
+    let (send, receive) = mpsc::channel::<()>();
+    let (done, ended) = mpsc::channel::<()>();
+    let stopper = thread::spawn(move || {
+        for () in receive {
+            query(&mut other, "select dbre.stop_activity_history()");
+            done.send(()).unwrap();
+        }
+    });
+    for round in 0..150 {
+        query(&mut client, start);
+        send.send(()).unwrap();
+        thread::sleep(Duration::from_micros(round * 200));
+        query(&mut client, start);
+        ended.recv().unwrap();
+        let mut said = recording(&mut client);
+        if said["recording"] == false && !text(&said, "reason").contains("stop_activity_history") {
+            thread::sleep(Duration::from_secs(1));
+            said = recording(&mut client);
+        }
+        let stopped = said["reason"].as_str().is_some_and(|reason| reason.contains("stop_activity_history"));
+        assert!(stopped || said["recording"] == true, "round {round}: {said:#}");
+    }
+    drop(send);
+    stopper.join().unwrap();
+    query(&mut client, start);
+    wait_until("it records", || recording(&mut client)["recording"] == true);
+}
+
 fn bounded() {
     let (_server, database) = server(&["max_connections = 50"]);
     let mut client = database.connect();

@@ -98,7 +98,8 @@ pub fn stop() -> bool {
         recorder.pid
     });
     wake(runs);
-    runs != 0 && waited_for(|| memory.recorder().pid == 0)
+    let over = |recorder: Recorder| recorder.pid == 0 || !recorder.stopped;
+    runs != 0 && waited_for(|| over(memory.recorder()))
 }
 
 fn waited_for(holds: impl Fn() -> bool) -> bool {

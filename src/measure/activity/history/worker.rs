@@ -9,7 +9,6 @@ use crate::measure::statement_end::now;
 use crate::measure::{wait, worker};
 use pgrx::pg_guard;
 use pgrx::pg_sys::{self, Datum};
-use std::cell::Cell;
 use std::ffi::c_int;
 use std::time::{Duration, Instant};
 
@@ -17,11 +16,6 @@ use std::time::{Duration, Instant};
 const RESTART_SECONDS: c_int = 10;
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(60);
-
-thread_local! {
-    /// This process is the recorder.
-    static CLAIMED: Cell<bool> = const { Cell::new(false) };
-}
 
 /// In microseconds, for the worker that is to come; None: as the settings say.
 #[derive(Clone, Copy)]
@@ -56,7 +50,6 @@ pub unsafe extern "C-unwind" fn pg_dbre_record_activity(_argument: Datum) {
         pg_sys::CommitTransactionCommand();
         let Some(memory) = memory else { pg_sys::proc_exit(1) };
         if claim(memory) {
-            CLAIMED.set(true);
             pg_sys::before_shmem_exit(Some(at_exit), Datum::null());
             record(memory);
         }
@@ -82,6 +75,16 @@ fn claim(memory: Memory) -> bool {
             }
         }
         wanted
+    })
+}
+
+/// This process records no more, from here on. False: it is wanted again.
+fn leave(memory: Memory) -> bool {
+    memory.change(|recorder| {
+        if recorder.stopped {
+            recorder.pid = 0;
+        }
+        recorder.stopped
     })
 }
 
@@ -115,7 +118,9 @@ fn record(memory: Memory) {
         });
         if recorder.stopped {
             recording.iter_mut().for_each(|recording| recording.publish(memory));
-            return;
+            if leave(memory) {
+                return;
+            }
         }
         if (recorder.interval, recorder.period) != (of.interval, of.period) {
             recording.take().iter_mut().for_each(|recording| recording.publish(memory));
@@ -165,7 +170,14 @@ fn idle(due: Instant, memory: Memory, of: &super::memory::Recorder) -> bool {
 
 /// SAFETY: called by the server when the process ends.
 unsafe extern "C-unwind" fn at_exit(_: c_int, _: Datum) {
-    if let Some(memory) = Memory::attached().filter(|_| CLAIMED.get()) {
-        memory.change(|recorder| recorder.pid = 0);
+    // SAFETY: a variable of this process.
+    let pid = unsafe { pg_sys::MyProcPid };
+    if let Some(memory) = Memory::attached() {
+        memory.change(|recorder| {
+            // There may be another recorder already.
+            if recorder.pid == pid {
+                recorder.pid = 0;
+            }
+        });
     }
 }
