@@ -1,5 +1,5 @@
-//! The hook that sees statements end. What looks at them tells the client nothing and never fails: on trouble it does nothing
-//! more in this session, and says so in the server's log.
+//! The hook that sees statements end. What looks at them tells the client nothing and never fails: on trouble it leaves the statement
+//! alone, after some more the session, and says so in the server's log.
 
 use crate::db;
 use crate::measure::{bursts, vector};
@@ -29,8 +29,10 @@ mod direct {
 static mut INSTALLED: bool = false;
 static mut NEXT: pg_sys::ExecutorEnd_hook_type = None;
 
-/// What looks at statements has failed in this session.
-pub type Broken = LocalKey<Cell<bool>>;
+/// How often what looks at statements has failed in this session.
+pub type Failures = LocalKey<Cell<u8>>;
+
+const MOST_FAILURES: u8 = 3;
 
 /// Called once, when the library is loaded; the hook is there only where that is before the first statement.
 pub fn install() {
@@ -69,9 +71,10 @@ unsafe extern "C-unwind" fn executor_end(query: *mut QueryDesc) {
     }
 }
 
-/// Runs `body` without interrupts, and lets nothing out of it. `gives_up` is what this session does no more after a failure.
-pub fn unharmed(broken: &'static Broken, gives_up: &str, body: impl FnOnce()) {
-    if broken.get() {
+/// Runs `body` without interrupts, and lets nothing out of it. `gives_up` is what this session does no more after some failures;
+/// after each it has to `forget` what it remembers.
+pub fn unharmed(failures: &'static Failures, gives_up: &str, forget: impl FnOnce(), body: impl FnOnce()) {
+    if failures.get() >= MOST_FAILURES {
         return;
     }
     // SAFETY: counters of this backend; an error that was caught has set them to 0.
@@ -79,10 +82,13 @@ pub fn unharmed(broken: &'static Broken, gives_up: &str, body: impl FnOnce()) {
         let held = (pg_sys::InterruptHoldoffCount, pg_sys::QueryCancelHoldoffCount);
         pg_sys::InterruptHoldoffCount += 1;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
-            broken.set(true);
+            failures.set(failures.get() + 1);
+            let last = failures.get() == MOST_FAILURES;
+            let of = if last { "any more in this session" } else { "of this statement" };
             // The log may fail as well.
             let logged = catch_unwind(AssertUnwindSafe(|| {
-                let message = format!("pg_dbre {gives_up} any more in this session: {}", reason(&*panic));
+                forget();
+                let message = format!("pg_dbre {gives_up} {of}: {}", reason(&*panic));
                 pgrx::ereport!(PgLogLevel::LOG_SERVER_ONLY, PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message);
             }));
             std::mem::forget((panic, logged));
@@ -172,4 +178,41 @@ pub unsafe fn milliseconds(query: &QueryDesc) -> f64 {
 pub unsafe fn source(query: &QueryDesc) -> &[u8] {
     // SAFETY: a C string that lives as long as the query.
     unsafe { CStr::from_ptr(query.sourceText).to_bytes() }
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use super::*;
+    use pgrx::prelude::*;
+
+    thread_local! {
+        static FAILED: Cell<u8> = const { Cell::new(0) };
+    }
+
+    #[pg_test]
+    fn a_failure_does_not_silence_the_session() {
+        let (mut ran, mut forgotten) = (0, 0);
+        // SAFETY: a counter of this backend.
+        let held = unsafe { pg_sys::InterruptHoldoffCount };
+        for time in 0..10 {
+            unharmed(
+                &FAILED,
+                "counts no tests",
+                || forgotten += 1,
+                || {
+                    ran += 1;
+                    match time {
+                        1 => panic!("an error of ours"),
+                        2 => db::read("select 1 / 0", &[], |_| ()).clear(),
+                        5 => std::panic::panic_any("an error of a kind"),
+                        _ => {}
+                    }
+                },
+            );
+        }
+        assert_eq!((ran, forgotten), (6, 3));
+        // SAFETY: as above.
+        assert_eq!(unsafe { pg_sys::InterruptHoldoffCount }, held);
+    }
 }

@@ -28,6 +28,7 @@ pub unsafe fn handle_signals() {
     // SAFETY: what the server's own workers do when they begin.
     unsafe {
         pg_sys::pqsignal(pg_sys::SIGTERM as c_int, Some(on_terminate));
+        pg_sys::pqsignal(pg_sys::SIGINT as c_int, Some(on_cancel));
         pg_sys::pqsignal(pg_sys::SIGHUP as c_int, Some(on_reload));
         pg_sys::BackgroundWorkerUnblockSignals();
     }
@@ -60,6 +61,11 @@ unsafe extern "C-unwind" fn on_terminate(signal: c_int) {
     // SAFETY: the server's own handler.
     unsafe { direct::die(signal) };
 }
+
+/// No client waits for a worker: a cancel would only end it.
+///
+/// SAFETY: a signal handler.
+unsafe extern "C-unwind" fn on_cancel(_: c_int) {}
 
 /// SAFETY: a signal handler.
 unsafe extern "C-unwind" fn on_reload(signal: c_int) {

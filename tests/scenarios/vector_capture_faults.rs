@@ -28,6 +28,8 @@ pub fn trials(server: &Arc<Server>, preloaded: &Preloaded) -> Vec<Trial> {
         preloaded.trial("vector_capture::dropped_database", dropped_database),
         preloaded.trial("vector_capture::locked_table", locked),
         preloaded.trial("vector_capture::writing_fails", writing_fails),
+        preloaded.trial("vector_capture::worker_is_ended", worker_is_ended),
+        preloaded.trial("vector_capture::statistics", statistics),
         preloaded.trial("vector_capture::not_dumped", not_dumped),
         trial(server, "vector_capture::not_preloaded", not_preloaded),
         trial(server, "vector_capture::loaded_with_the_session", loaded_with_the_session),
@@ -291,6 +293,56 @@ fn writing_fails(database: &Database) {
     thread::sleep(Duration::from_millis(500));
     holds(&state(&mut client), json!({"worker": "none", "dropped": 1, "waiting": 1, "stored": 0}));
     execute(&mut client, "select 1");
+}
+
+fn worker_is_ended(database: &Database) {
+    execute(&mut database.connect(), ITEMS);
+    let (mut client, mut other) = (searching(database), database.connect());
+    let worker = "from pg_stat_activity where backend_type = 'pg_dbre' and datname = current_database()";
+    let mut end = |client: &mut Client, how: &str| {
+        execute(client, "begin; lock table dbre.vector_queries in share mode");
+        search(&mut searching(database), 1);
+        wait_until("there is a worker", || !query(&mut other, &format!("select pid {worker}")).is_empty());
+        query(&mut other, &format!("select {how}(pid) {worker}"));
+        thread::sleep(Duration::from_millis(500));
+    };
+    end(&mut client, "pg_cancel_backend");
+    assert_eq!(state(&mut client)["worker"], "running");
+    execute(&mut client, "commit");
+    captured(&mut client, 1);
+    // The next of any statements starts another.
+    search(&mut client, 2);
+    captured(&mut client, 2);
+    end(&mut client, "pg_terminate_backend");
+    execute(&mut client, "commit");
+    let stored = "select count(*) from dbre.vector_queries";
+    wait_until("what waited is written", || value::<i64>(&mut client, stored) == 3);
+    // As does a look at the state, where nobody searches.
+    end(&mut client, "pg_terminate_backend");
+    execute(&mut client, "commit; set dbre.vector_sample_rate = 0");
+    assert_eq!(value::<i64>(&mut client, stored), 3);
+    let said = state(&mut client);
+    assert!(said["waiting"] == 1 && said["worker"] != "none", "{said:#}");
+    captured(&mut client, 4);
+}
+
+/// Autovacuum hears of what is written while more comes.
+fn statistics(database: &Database) {
+    execute(&mut database.connect(), ITEMS);
+    let mut client = searching(database);
+    let inserted = "select n_tup_ins from pg_stat_user_tables where relid = 'dbre.vector_queries'::regclass";
+    let begun = Instant::now();
+    for number in 0.. {
+        search(&mut client, number);
+        thread::sleep(Duration::from_millis(300));
+        if number > 1 {
+            assert_eq!(state(&mut client)["worker"], "running");
+        }
+        if value::<i64>(&mut client, inserted) > 0 {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "nothing is reported");
+    }
 }
 
 fn not_dumped(database: &Database) {

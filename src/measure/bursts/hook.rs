@@ -23,14 +23,14 @@ mod direct {
 
 thread_local! {
     static RING: RefCell<Option<Box<Ring>>> = const { RefCell::new(None) };
-    static BROKEN: Cell<bool> = const { Cell::new(false) };
+    static FAILURES: Cell<u8> = const { Cell::new(0) };
 }
 
 /// SAFETY: called by the server's hook with a query that has been executed.
 pub unsafe fn at_end(query: *mut pg_sys::QueryDesc) {
     if THRESHOLD.get() > 0 {
         // SAFETY: as said above.
-        unharmed(&BROKEN, GIVES_UP, || unsafe { see(query) });
+        unharmed(&FAILURES, GIVES_UP, forget, || unsafe { see(query) });
     }
 }
 
@@ -188,13 +188,24 @@ fn remembering() -> Box<Ring> {
 unsafe extern "C-unwind" fn at_transaction_end(event: pg_sys::XactEvent::Type, _: *mut c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_PRE_COMMIT, XACT_EVENT_PRE_PREPARE};
     if matches!(event, XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE | XACT_EVENT_ABORT) {
-        unharmed(&BROKEN, GIVES_UP, || flush(false));
+        unharmed(&FAILURES, GIVES_UP, forget, || flush(false));
     }
 }
 
 /// SAFETY: called by the server when the session ends.
 unsafe extern "C-unwind" fn at_exit(_: c_int, _: pg_sys::Datum) {
-    unharmed(&BROKEN, GIVES_UP, || flush(true));
+    unharmed(&FAILURES, GIVES_UP, forget, || flush(true));
+}
+
+/// What was remembered, after a failure: it may be half of it.
+fn forget() {
+    RING.with(|ring| {
+        if let Ok(mut ring) = ring.try_borrow_mut()
+            && let Some(ring) = ring.as_mut()
+        {
+            *ring = Ring::new();
+        }
+    });
 }
 
 fn flush(all: bool) {

@@ -11,10 +11,13 @@ use std::cell::Cell;
 
 /// Of a statement; the rest of a union of many is not looked at.
 const MOST_SEARCHES: usize = 8;
+/// A session looks whether a worker is missing.
+const LOOK_EVERY_US: i64 = 1_000_000;
 
 thread_local! {
-    static BROKEN: Cell<bool> = const { Cell::new(false) };
+    static FAILURES: Cell<u8> = const { Cell::new(0) };
     static UNSEEN: Cell<u32> = const { Cell::new(0) };
+    static LOOKED: Cell<i64> = const { Cell::new(0) };
 }
 
 /// Runs what makes searches of our own, which are nobody's traffic.
@@ -34,7 +37,24 @@ pub fn unseen<T>(body: impl FnOnce() -> T) -> T {
 pub unsafe fn at_end(query: *mut QueryDesc) {
     if RATE.get() > 0.0 && UNSEEN.get() == 0 {
         // SAFETY: as said above.
-        unharmed(&BROKEN, GIVES_UP, || unsafe { see(&*query) });
+        unharmed(
+            &FAILURES,
+            GIVES_UP,
+            || (),
+            || unsafe {
+                look_for_worker();
+                see(&*query);
+            },
+        );
+    }
+}
+
+/// The last may have been ended before it had written all.
+fn look_for_worker() {
+    let Some(queue) = Queue::attached() else { return };
+    if statement_start() - LOOKED.get() >= LOOK_EVERY_US {
+        LOOKED.set(statement_start());
+        worker::start_if_needed(queue);
     }
 }
 

@@ -98,6 +98,7 @@ pub fn why_off() -> Option<&'static str> {
 /// Of this database; None: nothing was captured since the server started.
 pub fn state() -> Option<State> {
     let queue = if statement_end::loaded() { Queue::attach()? } else { Queue::attached()? };
+    worker::start_if_needed(queue);
     queue.state(this_database())
 }
 

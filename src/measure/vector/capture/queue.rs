@@ -48,6 +48,21 @@ struct Slot {
     failure: [u8; TEXT_BYTES],
 }
 
+impl Slot {
+    /// Whether a worker is to be started now; it counts as starting then.
+    fn starts(&mut self, now: i64) -> bool {
+        let comes = match self.worker {
+            Worker::None => self.not_before > now,
+            Worker::Starting => now - self.since < START_US,
+            Worker::Running => true,
+        };
+        if !comes {
+            (self.worker, self.since) = (Worker::Starting, now);
+        }
+        !comes
+    }
+}
+
 #[repr(C)]
 struct Memory {
     tranche: i32,
@@ -140,17 +155,15 @@ impl Queue {
             }
             let slot = &mut memory.slots[slot];
             slot.captured += 1;
-            let comes = match slot.worker {
-                Worker::None => slot.not_before > now,
-                Worker::Starting => now - slot.since < START_US,
-                Worker::Running => true,
-            };
-            if !comes {
-                (slot.worker, slot.since) = (Worker::Starting, now);
-            }
+            let starts = slot.starts(now);
             memory.push(database, now, record);
-            if comes { Added::Waits } else { Added::NeedsWorker }
+            if starts { Added::NeedsWorker } else { Added::Waits }
         })
+    }
+
+    /// Something waits, and no worker comes for it: the caller is to start one.
+    pub fn needs_worker(self, database: u32, now: i64) -> bool {
+        self.with_slot(database, |slot| slot.bytes > 0 && slot.starts(now)) == Some(true)
     }
 
     pub fn count_dropped(self, database: u32, number: u64) {

@@ -40,6 +40,14 @@ pub fn start() {
     }
 }
 
+/// Starts one where the last was ended before it had written all.
+pub fn start_if_needed(queue: Queue) {
+    // SAFETY: reads a flag in shared memory.
+    if !unsafe { pg_sys::RecoveryInProgress() } && queue.needs_worker(this_database(), now()) {
+        start();
+    }
+}
+
 /// SAFETY: called by the server in a new process, with the database.
 #[unsafe(no_mangle)]
 #[pg_guard]
@@ -92,10 +100,19 @@ fn work(queue: Queue, database: u32) {
                 Stored::Failed(why) => return fail(queue, database, &why),
             }
             idle = Instant::now();
+            report(false);
         } else if idle.elapsed() > LINGER && queue.retire(database) {
             return;
+        } else {
+            report(true);
         }
     }
+}
+
+/// For autovacuum to see what is written: at most once in a second, or now.
+fn report(now: bool) {
+    // SAFETY: outside of a transaction.
+    unsafe { pg_sys::pgstat_report_stat(now) };
 }
 
 fn fail(queue: Queue, database: u32, why: &str) {
