@@ -1,5 +1,6 @@
 //! What findings on those whom one root holds up have in common.
 
+use super::blocked_builds::wait_alone;
 use super::blocked_trees::{Reason, Tree, trees};
 use super::blocking::{self, Blocking};
 use super::end_parties::Script;
@@ -40,12 +41,12 @@ pub fn of_roots(
     facts: &Facts,
     options: &Options,
     reason: Reason,
-    complete: impl Fn(&Blocking, &[&Party], &mut Finding),
+    complete: impl Fn(&Blocking, &Tree, &mut Finding),
 ) -> Vec<Finding> {
     let blocking = Blocking::of(facts.activity());
     let finding = |tree: Tree| {
         let mut finding = of_tree(&blocking, &tree, options)?;
-        complete(&blocking, &blocking.parties(&tree.roots), &mut finding);
+        complete(&blocking, &tree, &mut finding);
         Some(finding)
     };
     trees(&blocking, reason).into_iter().filter_map(finding).collect()
@@ -57,10 +58,13 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
         return None;
     }
     let roots = blocking.parties(&tree.roots);
-    let (count, dear) = (tree.waiting.len(), is_dear(blocking, tree));
-    let (script, after) = match dear {
-        true => cancel(blocking, tree),
-        false => (blocking.end_all(&roots), count - tree.freed),
+    let (count, way) = (tree.waiting.len(), Way::of(blocking, tree));
+    let (script, after) = match way {
+        Way::End => (blocking.end_all(&roots), count - tree.freed),
+        Way::Cancel => cancel(blocking, tree),
+        Way::None => {
+            (Err("nobody waits for what waits, and it goes on by itself when that is done".to_string()), count)
+        }
     };
     let mut evidence = match roots.as_slice() {
         [root] => blocking.of_root(root),
@@ -80,7 +84,10 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
         evidence.insert("also_held_up_by".to_string(), others.iter().map(|party| blocking.identity(party)).collect());
     }
     Some(Finding {
-        severity: severity(options, count, waiting.longest_seconds),
+        severity: match way {
+            Way::None => Severity::low,
+            _ => severity(options, count, waiting.longest_seconds),
+        },
         object: object_of(blocking, tree),
         weight: count as u64,
         summary: summary(blocking, tree, waiting.longest_seconds),
@@ -91,8 +98,8 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
             if roots.len() == 1 { "it".to_string() } else { format!("these {}", roots.len()) },
             waiting.directly,
             waiting.deepest,
-            if dear { String::new() } else { rest(blocking, tree) },
-            instead(blocking, tree, dear, script.is_ok()),
+            if way == Way::End { rest(blocking, tree) } else { String::new() },
+            instead(blocking, tree, way, script.is_ok()),
             blocking::why_no_fix(&script),
         ),
         evidence,
@@ -166,16 +173,36 @@ fn rest(blocking: &Blocking, tree: &Tree) -> String {
         0 => ("frees nobody".to_string(), "who waits"),
         freed => (format!("lets {freed} of {} go on", tree.waiting.len()), "the rest"),
     };
+    let keeps = |place: &usize| blocking.waits().keeps(*place);
     let also = match tree.others.is_empty() {
+        true if tree.waiting.iter().any(keeps) => {
+            "waits on, for whoever gets an advisory lock for its session keeps it".to_string()
+        }
         true => "is in a circle besides, or waits for one (deadlock_in_making)".to_string(),
         false => format!("also waits for {}", blocking.with_endings(&blocking.parties(&tree.others))),
     };
     format!("{together} {ended} {frees}: {rest} {also}.")
 }
 
-/// What one of them does takes long to do again, and whoever waits for it asks for a strong lock: that can wait.
-fn is_dear(blocking: &Blocking, tree: &Tree) -> bool {
-    blocking.parties(&tree.roots).iter().any(|root| blocking.is_dear(root))
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// End the roots.
+    End,
+    /// What one of them does takes long to do again, and whoever waits for it asks for a strong lock: that can wait.
+    Cancel,
+    /// Who waits harms nobody.
+    None,
+}
+
+impl Way {
+    fn of(blocking: &Blocking, tree: &Tree) -> Way {
+        match () {
+            () if wait_alone(blocking, tree) => Way::None,
+            () if blocking.parties(&tree.roots).iter().any(|root| blocking.is_dear(root)) => Way::Cancel,
+            () => Way::End,
+        }
+    }
 }
 
 /// Those in front, and how many wait once they do not any more.
@@ -198,18 +225,18 @@ fn cancel(blocking: &Blocking, tree: &Tree) -> (Result<Script, String>, usize) {
     (blocking.end_all(&blocking.parties(&cancelled)), tree.waiting.len() - cancelled.len() - goes_on)
 }
 
-/// The other way, where what holds is dear, or it takes the end of more sessions than wait.
-fn instead(blocking: &Blocking, tree: &Tree, dear: bool, fixed: bool) -> String {
-    if dear {
-        let roots = blocking.parties(&tree.roots);
-        let end = match blocking.end_all(&roots) {
-            Ok(script) if roots.len() <= HOLDERS_NAMED => {
-                format!(" To end it all the same: {} {}", script.sql, script.risk)
-            }
-            _ => String::new(),
-        };
-        let cancels = if fixed { ": fix_sql cancels those in front of it" } else { "" };
-        return format!(" What holds them up would have to be done again from the start{cancels}.{end}");
+/// The other way, where it is not for us to end what holds, or it takes the end of more sessions than wait.
+fn instead(blocking: &Blocking, tree: &Tree, way: Way, fixed: bool) -> String {
+    match way {
+        Way::None => return all_the_same(blocking, tree),
+        Way::Cancel => {
+            let cancels = if fixed { ": fix_sql cancels those in front of it" } else { "" };
+            return format!(
+                " What holds them up would have to be done again from the start{cancels}.{}",
+                all_the_same(blocking, tree)
+            );
+        }
+        Way::End => {}
     }
     if tree.roots.len() <= tree.waiting.len() || tree.freed == 0 {
         return String::new();
@@ -219,6 +246,16 @@ fn instead(blocking: &Blocking, tree: &Tree, dear: bool, fixed: bool) -> String 
             format!(" Those that wait are fewer than those that hold; to cancel them instead: {}", script.sql)
         }
         Err(_) => String::new(),
+    }
+}
+
+/// How to end the roots, in words.
+pub fn all_the_same(blocking: &Blocking, tree: &Tree) -> String {
+    match blocking.end_all(&blocking.parties(&tree.roots)) {
+        Ok(script) if tree.roots.len() <= HOLDERS_NAMED => {
+            format!(" To end it all the same: {} {}", script.sql, script.risk)
+        }
+        _ => String::new(),
     }
 }
 

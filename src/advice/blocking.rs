@@ -42,7 +42,13 @@ impl<'a> Blocking<'a> {
 
     pub fn waits(&self) -> &'a LockWaits {
         let locks = &self.activity.locks;
-        locks.waits.get_or_init(|| LockWaits::of(self.nodes, &locks.parties))
+        locks.waits.get_or_init(|| LockWaits::of(self.nodes, &locks.parties, |party| self.keeps(party)))
+    }
+
+    /// It waits for an advisory lock, for its session as far as its statement tells.
+    fn keeps(&self, party: &Party) -> bool {
+        let text = self.session(party).and_then(query).unwrap_or_default().to_lowercase();
+        party.waits.iter().any(|wait| wait.target.kind == Kind::Advisory) && !text.contains("_xact_")
     }
 
     pub fn parties(&self, places: &[usize]) -> Vec<&'a Party> {

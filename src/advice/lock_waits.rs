@@ -8,10 +8,12 @@ pub struct LockWaits {
     /// Of each place, who blocks it, and whether by what it holds rather than by coming first.
     blockers: Vec<Vec<(usize, bool)>>,
     waiters: Vec<Vec<usize>>,
+    /// Of each place, whether it lets go of what it waits for with its session only.
+    keeps: Vec<bool>,
 }
 
 impl LockWaits {
-    pub fn of(nodes: &[Node], parties: &[Party]) -> LockWaits {
+    pub fn of(nodes: &[Node], parties: &[Party], keeps: impl Fn(&Party) -> bool) -> LockWaits {
         let mut places = vec![0; nodes.len()];
         nodes.iter().enumerate().for_each(|(place, node)| places[node.party] = place);
         let of_wait = |blocker: &Blocker| (places[blocker.party], blocker.holds);
@@ -22,7 +24,11 @@ impl LockWaits {
         for (place, of_place) in blockers.iter().enumerate() {
             of_place.iter().for_each(|(blocker, _)| waiters[*blocker].push(place));
         }
-        LockWaits { blockers, waiters }
+        LockWaits { blockers, waiters, keeps: nodes.iter().map(|node| keeps(&parties[node.party])).collect() }
+    }
+
+    pub fn keeps(&self, place: usize) -> bool {
+        self.keeps[place]
     }
 
     pub fn blockers(&self, place: usize) -> &[(usize, bool)] {
@@ -75,7 +81,9 @@ impl LockWaits {
                 if left[*waiter] == 0 && !gone[*waiter] {
                     gone[*waiter] = true;
                     found.push(*waiter);
-                    next.push(*waiter);
+                    if !self.keeps[*waiter] {
+                        next.push(*waiter);
+                    }
                 }
             }
         }
@@ -96,7 +104,17 @@ mod unit_tests {
         for (place, of_place) in blockers.iter().enumerate() {
             of_place.iter().for_each(|(blocker, _)| waiters[*blocker].push(place));
         }
-        LockWaits { blockers, waiters }
+        LockWaits { keeps: vec![false; blockers.len()], blockers, waiters }
+    }
+
+    #[test]
+    fn who_keeps_what_it_gets_frees_nobody() {
+        // 2 is behind 1 in the queue, and waits for 0 as well.
+        let mut waits = waits(&[&[], &[0], &[0, 1]]);
+        assert_eq!(waits.freed(&[0]), [1, 2]);
+        waits.keeps[1] = true;
+        assert_eq!(waits.freed(&[0]), [1]);
+        assert_eq!(waits.freed(&[0, 1]), [2]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What needs search or arithmetic rather than a check.
 
+pub mod blocked_builds;
 pub mod blocked_finding;
 pub mod blocked_replay;
 pub mod blocked_trees;

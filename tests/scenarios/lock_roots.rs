@@ -19,6 +19,8 @@ pub fn trials() -> Vec<Trial> {
         alone("lock_roots::ddl_that_holds_one_table_and_waits_for_another", ddl_of_two_tables),
         alone("lock_roots::circles_of_builds_and_of_parallel_workers", circles),
         alone("lock_roots::a_concurrent_build", concurrent_build),
+        alone("lock_roots::a_concurrent_build_that_nobody_waits_for", build_alone),
+        alone("lock_roots::a_leader_by_an_advisory_lock", leader),
     ]
 }
 
@@ -400,4 +402,77 @@ fn concurrent_build() {
     let finding = only(&findings, "sessions_blocked");
     assert!(finding["fix_sql"].is_null(), "{finding:#}");
     promises(finding, 1, 1);
+}
+
+fn build_alone() {
+    let database = server(&["max_connections = 30"]);
+    let mut client = database.connect();
+    least_seconds(&mut client, &RULES);
+    query(
+        &mut client,
+        "select dbre.configure_rule('sessions_blocked', options => '{\"min_seconds\": 0, \"long_seconds\": 0}')",
+    );
+    execute(&mut client, "create table t (id int); create table p (id int) partition by range (id)");
+    execute(&mut client, "create table p1 partition of p for values from (0) to (10); create index t_id on t (id)");
+    let mut report = open(&database, "report", "begin isolation level repeatable read; select from t; select from p");
+    for build in [
+        "create index concurrently on t (id)",
+        "reindex table concurrently t",
+        "alter table p detach partition p1 concurrently",
+        "drop index concurrently t_id",
+    ] {
+        wait(&database, "build", build);
+        waiting(&mut client, 1);
+        let findings = pressure(&mut client, "").0;
+        let finding = only(&findings, "sessions_blocked");
+        assert_eq!((&finding["severity"], &finding["fix_sql"]), (&json!("low"), &Value::Null), "{finding:#}");
+        assert!(text(finding, "cause").contains("To end it all the same: select pg_catalog.pg_term"), "{finding:#}");
+        promises(finding, 1, 1);
+        // With others behind it, it is a matter like others.
+        if build.starts_with("reindex") {
+            wait(&database, "mig", "alter table t add x int");
+            waiting(&mut client, 2);
+            let findings = pressure(&mut client, "").0;
+            assert_eq!(only(&findings, "sessions_blocked")["severity"], "high", "{}", shown(&findings));
+        }
+        let ends =
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name in ('build', 'mig')";
+        query(&mut client, ends);
+        waiting(&mut client, 0);
+    }
+    execute(&mut report, "commit");
+}
+
+fn leader() {
+    let database = server(&["max_connections = 30"]);
+    let mut client = database.connect();
+    query(
+        &mut client,
+        "select dbre.configure_rule('advisory_lock_waits', options => '{\"min_seconds\": 0, \"long_seconds\": 0}')",
+    );
+    let mut leader = open(&database, "leader", "select pg_advisory_lock(42)");
+    (0..2).for_each(|_| wait(&database, "follower", "select pg_advisory_lock(42), pg_sleep(600)"));
+    waiting(&mut client, 2);
+    let findings = pressure(&mut client, "").0;
+    let finding = only(&findings, "advisory_lock_waits");
+    assert_eq!((&finding["severity"], &finding["fix_sql"]), (&json!("medium"), &Value::Null), "{finding:#}");
+    promises(finding, 2, 1);
+    let cause = text(finding, "cause");
+    assert!(cause.contains("lets 1 of 2 go on: the rest waits on, for whoever gets an advisory lock"), "{finding:#}");
+    assert!(cause.contains("may be so by design") && cause.contains("pg_terminate_backend"), "{finding:#}");
+    // It works under its lock: to end that is a fix, and still lets one go on.
+    execute(&mut leader, "begin");
+    let findings = pressure(&mut client, "").0;
+    let finding = only(&findings, "advisory_lock_waits");
+    assert_eq!(finding["severity"], "high", "{finding:#}");
+    promises(finding, 2, 1);
+    fix(&mut client, finding);
+    waiting(&mut client, 1);
+    // Those that lock for a transaction of one statement go on one after the other.
+    let _holder = open(&database, "holder", "begin; select pg_advisory_xact_lock(43)");
+    (0..2).for_each(|_| wait(&database, "job", "select pg_advisory_xact_lock(43)"));
+    waiting(&mut client, 3);
+    let findings = pressure(&mut client, "").0;
+    let of_jobs = findings.iter().find(|finding| finding["evidence"]["application"] == "holder");
+    promises(of_jobs.unwrap_or_else(|| panic!("{}", shown(&findings))), 2, 0);
 }

@@ -1,9 +1,10 @@
-use crate::advice::blocked_finding::{OPTIONS, of_roots};
-use crate::advice::blocked_trees::Reason;
+use crate::advice::blocked_finding::{OPTIONS, all_the_same, of_roots};
+use crate::advice::blocked_trees::{Reason, Tree};
+use crate::advice::blocking::Blocking;
 use crate::facts::Facts;
 use crate::facts::activity::State;
 use crate::facts::activity::locks::Party;
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 
 pub static RULE: Rule = Rule {
@@ -28,7 +29,7 @@ pub static RULE: Rule = Rule {
                     int, session text, role text, statement text, waits bool default false); insert into sessions values (1, \
                     'worker', null, 'select pg_advisory_lock(42)', false), (2, 'other', null, 'select pg_advisory_lock(42)', true)",
             finds: 1,
-            fix_clears: true,
+            fix_clears: false,
         },
         Case {
             name: "holder active",
@@ -92,14 +93,17 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
-    Ok(of_roots(facts, options, Reason::Advisory, |blocking, roots, finding| {
-        let state = |root: &&&Party| blocking.session(root).and_then(|session| session.state);
-        let idle: Vec<_> = roots.iter().filter(|root| state(root) == Some(State::Idle)).collect();
-        if !idle.is_empty() {
-            let who = if roots.len() == 1 { "It is".to_string() } else { format!("{} of them: each is", idle.len()) };
+    Ok(of_roots(facts, options, Reason::Advisory, |blocking, tree, finding| {
+        let roots = blocking.parties(&tree.roots);
+        let idle = roots.iter().filter(|root| is_idle(blocking, root)).count();
+        if idle > 0 {
+            let who = if roots.len() == 1 { "It is".to_string() } else { format!("{idle} of them: each is") };
             finding.cause.push_str(&format!(
                 " {who} in no transaction: it has taken the lock for the session (pg_advisory_lock), and keeps it until it lets go or ends."
             ));
+        }
+        if idle == roots.len() && one_key(blocking, tree) {
+            may_be_elected(blocking, tree, finding);
         }
         finding.app_fix = Some(
             "Take the lock for the transaction (pg_advisory_xact_lock), or in a connection that no pool shares. With PgBouncer in \
@@ -108,4 +112,34 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
                 .to_string(),
         );
     }))
+}
+
+/// In no transaction.
+fn is_idle(blocking: &Blocking, root: &Party) -> bool {
+    blocking.session(root).is_some_and(|session| session.state == Some(State::Idle))
+}
+
+/// All that wait want the same lock.
+fn one_key(blocking: &Blocking, tree: &Tree) -> bool {
+    let waiting = blocking.parties(&tree.waiting);
+    let mut targets = waiting.iter().flat_map(|party| &party.waits).map(|wait| &wait.target);
+    let first = targets.next();
+    targets.all(|target| Some(target) == first)
+}
+
+/// A leader and those that would follow it look the same as a lock that nobody lets go of: to end which is not ours to decide.
+fn may_be_elected(blocking: &Blocking, tree: &Tree, finding: &mut Finding) {
+    finding.severity = match finding.severity {
+        Severity::critical => Severity::high,
+        _ => Severity::medium,
+    };
+    finding.fix_sql = None;
+    finding.risk = Finding::that_changes_nothing().risk;
+    finding.cause.push_str(&format!(
+        " No fix_sql, for it may be so by design: a leader holds such a lock while it works elsewhere, and those that would follow wait \
+         for its end, each in a connection of its own. Look at whose the connection of the holder is (application, address), and \
+         whether those that wait were begun to do so, rather than to serve a request. If it is no leader, its connection went back to a \
+         pool with the lock: end it, and where it has been taken call pg_advisory_unlock().{}",
+        all_the_same(blocking, tree)
+    ));
 }

@@ -1,3 +1,4 @@
+use crate::advice::blocked_builds::wait_alone;
 use crate::advice::blocked_finding::{OPTIONS, of_roots};
 use crate::advice::blocked_replay;
 use crate::advice::blocked_trees::Reason;
@@ -16,7 +17,9 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "A session, which waits for no lock itself, holds a lock that others have waited for, one of them for at least \
-                min_seconds; or, on a standby, a snapshot that replay waits for. At least many wait: critical; none for long_seconds: medium; else high. One finding for each such \
+                min_seconds; or, on a standby, a snapshot that replay waits for. Whoever waits does something CONCURRENTLY that \
+                waits for a transaction's end, and nobody waits for it: low. Else at least many wait: critical; none for long_seconds: \
+                medium; else high. One finding for each such \
                 session, over whatever chain; sessions of whom to end one alone frees nobody share one. Not for those who wait only \
                 for a prepared transaction, a VACUUM, advisory locks or each other, or behind a request for a strong lock that waits \
                 itself: they have rules of their own.",
@@ -57,6 +60,15 @@ pub static RULE: Rule = Rule {
                     null, 'update t set n = 2 where id = 1', true), (4, 'two', null, 'update t set n = 3 where id = 2', true)",
             finds: 2,
             fix_clears: true,
+        },
+        Case {
+            name: "an index that is built CONCURRENTLY waits for a report, and nobody for it",
+            setup: "select dbre.configure_rule('sessions_blocked', options => '{\"min_seconds\": 0}'); create table t (id int); \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); insert \
+                    into sessions values (1, 'report', null, 'begin isolation level repeatable read; select from t', false), (2, \
+                    'build', null, 'create index concurrently t_id on t (id)', true)",
+            finds: 1,
+            fix_clears: false,
         },
         Case {
             name: "for a moment only",
@@ -100,8 +112,9 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
-    Ok(of_roots(facts, options, Reason::Session, |blocking, roots, finding| {
-        if let Some(wait) = blocked_replay::wait_for(blocking, roots) {
+    Ok(of_roots(facts, options, Reason::Session, |blocking, tree, finding| {
+        let roots = blocking.parties(&tree.roots);
+        if let Some(wait) = blocked_replay::wait_for(blocking, &roots) {
             return blocked_replay::tell(blocking, wait, finding);
         }
         let advice: BTreeSet<&str> = roots.iter().map(|root| advice(blocking, root)).collect();
@@ -109,10 +122,14 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         if !works.is_empty() {
             finding.cause.push_str(&format!(" How far: {}.", works.join("; ")));
         }
-        finding.app_fix = Some(format!(
-            "{} For those that wait: SET LOCAL lock_timeout = '2s' and a retry on SQLSTATE 55P03.",
-            advice.into_iter().collect::<Vec<_>>().join(" ")
-        ));
+        let advice = advice.into_iter().collect::<Vec<_>>().join(" ");
+        let for_waiting = match wait_alone(blocking, tree) {
+            true => {
+                "What is done CONCURRENTLY waits for each older transaction that may have to do with it: run it when no long one is open."
+            }
+            false => "For those that wait: SET LOCAL lock_timeout = '2s' and a retry on SQLSTATE 55P03.",
+        };
+        finding.app_fix = Some(format!("{advice} {for_waiting}"));
     }))
 }
 
