@@ -21,7 +21,7 @@ mod usual;
 
 pub use caller::Caller;
 pub use concurrency::Concurrency;
-pub use connection_slots::Slots;
+pub use connection_slots::{Role, Slots};
 pub use counters::Counters;
 pub use history::{Connections, History, Recorded, RecordedPeak, RecordedPool, RecordedWait, Use};
 pub use locks::Locks;

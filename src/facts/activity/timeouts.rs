@@ -69,6 +69,12 @@ impl Timeouts {
         self.settings.is_some()
     }
 
+    /// Those with a value of their own, whatever it is, for all roles.
+    pub fn databases_that_set(&self, name: &str) -> Vec<u32> {
+        let of_database = |setting: &&Setting| setting.database != 0 && setting.role == 0 && setting.name == name;
+        self.settings.iter().flatten().filter(of_database).map(|setting| setting.database).collect()
+    }
+
     /// What a new session gets unless its client says otherwise; None: not known.
     pub fn of(&self, role: u32, database: u32, name: &str) -> Option<Timeout> {
         let settings = self.settings.as_ref()?;

@@ -1,7 +1,8 @@
 use crate::db::{quote_identifier, quote_literal};
 use crate::facts::Facts;
 use crate::facts::activity::timeouts::{Level, NAMES};
-use crate::facts::activity::{Activity, Session};
+
+use crate::facts::activity::{Activity, Role, Session};
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::listing;
@@ -18,7 +19,8 @@ pub static RULE: Rule = Rule {
                 statement_timeout or lock_timeout when it connects: neither from the role nor from the database nor from the server. \
                 A 0 that is set for the role itself is a decision, and left alone. What clients set by themselves is not known.",
     effect: "Nothing ends what hangs: one forgotten transaction, one endless statement or one lock queue takes all connections.",
-    workaround: "ALTER ROLE … SET for each service role; migrations and reports set their own with SET LOCAL.",
+    workaround: "ALTER ROLE … SET for each service role, or ALTER ROLE … IN DATABASE … SET where a database has its own, which the role's \
+                 would override; migrations and reports set their own with SET LOCAL.",
     sources: &["https://www.postgresql.org/docs/17/runtime-config-client.html#RUNTIME-CONFIG-CLIENT-STATEMENT"],
     options: &[
         OptionSpec::number(
@@ -106,9 +108,13 @@ fn judge(oid: u32, sessions: &[&Session], activity: &Activity, options: &Options
         return None;
     }
     let databases: BTreeSet<u32> = sessions.iter().filter_map(|session| session.database_oid).collect();
-    let missing: Vec<(&str, &str)> = WANTED
+    let missing: Vec<Missing> = WANTED
         .into_iter()
-        .filter(|(name, _)| databases.iter().any(|of| is_missing(activity, oid, *of, name)))
+        .map(|(name, option)| {
+            let lacks = databases.iter().copied().filter(|of| is_missing(activity, oid, *of, name)).collect();
+            Missing { name, option, databases: lacks, elsewhere: activity.timeouts.databases_that_set(name) }
+        })
+        .filter(|missing| !missing.databases.is_empty())
         .collect();
     if missing.is_empty() {
         return None;
@@ -121,19 +127,16 @@ fn judge(oid: u32, sessions: &[&Session], activity: &Activity, options: &Options
     // A statement that runs for longer now would have been ended.
     let too_short =
         |name: &str, seconds: f64| name == "statement_timeout" && longest.is_some_and(|longest| longest >= seconds);
-    let (mut fix, mut back, mut set) = (Vec::new(), Vec::new(), Vec::new());
-    let quoted = quote_identifier(&role.name);
-    for (name, option) in &missing {
-        let seconds = options.number(option);
-        if !too_short(name, seconds) {
-            fix.push(format!("alter role {quoted} set {name} = '{seconds:.0}s';"));
-            // Where the role had a value of its own, none is missing.
-            back.push(format!("alter role {quoted} reset {name};"));
-            set.push(format!("{name} {seconds:.0} s"));
+    let mut setting = Settings::of(role);
+    for missing in &missing {
+        let seconds = options.number(missing.option);
+        if !too_short(missing.name, seconds) {
+            setting.add(missing, seconds, activity);
         }
     }
-    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
-    let left = missing.len() > fix.len();
+    let Settings { fix, back, set, pairs, quoted } = setting;
+    let names: Vec<&str> = missing.iter().map(|missing| missing.name).collect();
+    let left = missing.iter().any(|missing| !pairs.iter().any(|(_, name)| *name == missing.name));
     Some(Finding {
         severity: if names == ["lock_timeout"] { Severity::low } else { RULE.severity },
         object: format!("role {}", role.name),
@@ -141,8 +144,9 @@ fn judge(oid: u32, sessions: &[&Session], activity: &Activity, options: &Options
         summary: format!("New sessions of role {} have no {}", role.name, listing(&names)),
         cause: format!(
             "Neither the role nor the database nor the server sets {}; what clients set when they connect (options, connect_args) is \
-             not visible from here. How long each may be is not measured: the fix has this rule's options.{}",
-            if names.len() == 1 { "it" } else { "them" },
+             not visible from here.{} How long each may be is not measured: the fix has this rule's options.{}",
+            told(&missing, activity),
+            of_their_own(&missing, activity),
             match longest.filter(|_| left) {
                 Some(seconds) => format!(
                     " One of its statements has run for {seconds:.0} s: how long one may take must be decided before \
@@ -166,7 +170,7 @@ fn judge(oid: u32, sessions: &[&Session], activity: &Activity, options: &Options
                 listing(&set)
             ),
         },
-        verify_sql: (!fix.is_empty()).then(|| verify_sql(&quoted, &names, fix.len())),
+        verify_sql: (!fix.is_empty()).then(|| verify_sql(&quoted, &pairs)),
         fix_sql: (!fix.is_empty()).then(|| fix.join("\n")),
         rollback: if back.is_empty() { Rollback::None } else { Rollback::Sql(back.join("\n")) },
         app_fix: Some(
@@ -180,14 +184,95 @@ fn judge(oid: u32, sessions: &[&Session], activity: &Activity, options: &Options
     })
 }
 
-fn verify_sql(role: &str, names: &[&str], count: usize) -> String {
-    let names: Vec<String> = names.iter().map(|name| quote_literal(name)).collect();
+/// A timeout that new sessions of the role do not get.
+struct Missing {
+    name: &'static str,
+    option: &'static str,
+    /// In which.
+    databases: Vec<u32>,
+    /// That have their own, which one of the role would override.
+    elsewhere: Vec<u32>,
+}
+
+/// What the fix sets.
+struct Settings {
+    fix: Vec<String>,
+    back: Vec<String>,
+    set: Vec<String>,
+    /// Database and name; None: of the role in all databases.
+    pairs: Vec<(Option<String>, &'static str)>,
+    quoted: String,
+}
+
+impl Settings {
+    fn of(role: &Role) -> Settings {
+        let quoted = quote_identifier(&role.name);
+        Settings { fix: Vec::new(), back: Vec::new(), set: Vec::new(), pairs: Vec::new(), quoted }
+    }
+
+    /// For the whole role only where no database has its own.
+    fn add(&mut self, missing: &Missing, seconds: f64, activity: &Activity) {
+        let places: Vec<Option<String>> = match missing.elsewhere.is_empty() {
+            true => vec![None],
+            false => missing
+                .databases
+                .iter()
+                .filter_map(|of| Some(Some(activity.slots.database(*of)?.name.clone())))
+                .collect(),
+        };
+        let (role, name) = (&self.quoted, missing.name);
+        for place in places {
+            let of = place.as_ref().map_or(String::new(), |of| format!(" in database {}", quote_identifier(of)));
+            self.fix.push(format!("alter role {role}{of} set {name} = '{seconds:.0}s';"));
+            // Where there was a value, none is missing.
+            self.back.push(format!("alter role {role}{of} reset {name};"));
+            self.set.push(format!("{name} {seconds:.0} s{of}"));
+            self.pairs.push((place, name));
+        }
+    }
+}
+
+/// `statement_timeout in db2, lock_timeout in bench and db2`
+fn told(missing: &[Missing], activity: &Activity) -> String {
+    let each = missing.iter().map(|missing| format!("{} in {}", missing.name, names_of(&missing.databases, activity)));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn of_their_own(missing: &[Missing], activity: &Activity) -> String {
+    let set: Vec<String> = missing
+        .iter()
+        .filter(|missing| !missing.elsewhere.is_empty())
+        .map(|missing| format!("{} ({})", names_of(&missing.elsewhere, activity), missing.name))
+        .collect();
+    match set.is_empty() {
+        true => String::new(),
+        false => format!(
+            " Set for a database it is in {}: one of the whole role would override that, so the fix is for the databases that have none.",
+            set.join(", ")
+        ),
+    }
+}
+
+fn names_of(databases: &[u32], activity: &Activity) -> String {
+    let names: Vec<String> = databases.iter().map(|of| name_of(*of, activity)).collect();
+    listing(&names.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn name_of(database: u32, activity: &Activity) -> String {
+    activity.slots.database(database).map_or(format!("OID {database}"), |database| database.name.clone())
+}
+
+fn verify_sql(role: &str, pairs: &[(Option<String>, &str)]) -> String {
+    let literal = |(database, name): &(Option<String>, &str)| {
+        format!("({}, {})", quote_literal(database.as_deref().unwrap_or_default()), quote_literal(name))
+    };
     format!(
-        "select pg_catalog.count(*) >= {count} as set from pg_catalog.pg_db_role_setting s cross join lateral \
-         pg_catalog.unnest(s.setconfig) c (line) where s.setdatabase = 0 and s.setrole = {}::regrole and \
-         pg_catalog.split_part(c.line, '=', 1) in ({});",
+        "select pg_catalog.count(*) = {} as set from pg_catalog.pg_db_role_setting s left join pg_catalog.pg_database d on d.oid = \
+         s.setdatabase cross join lateral pg_catalog.unnest(s.setconfig) c (line) where s.setrole = {}::regrole and \
+         (coalesce(d.datname, ''), pg_catalog.split_part(c.line, '=', 1)) in ({});",
+        pairs.len(),
         quote_literal(role),
-        names.join(", ")
+        pairs.iter().map(literal).collect::<Vec<_>>().join(", ")
     )
 }
 
@@ -200,7 +285,6 @@ fn is_missing(activity: &Activity, role: u32, database: u32, name: &str) -> bool
 /// What new sessions get, in milliseconds: `{"shop": {"statement_timeout_ms": 0, …}}`; null: not known.
 fn of_databases(databases: &BTreeSet<u32>, role: u32, activity: &Activity) -> Map<String, Value> {
     let of = |database: &u32| {
-        let name = activity.slots.database(*database).map_or(format!("OID {database}"), |d| d.name.clone());
         let timeouts: Map<String, Value> = NAMES
             .into_iter()
             .map(|name| {
@@ -208,7 +292,7 @@ fn of_databases(databases: &BTreeSet<u32>, role: u32, activity: &Activity) -> Ma
                 (format!("{name}_ms"), json!(timeout.map(|timeout| timeout.milliseconds)))
             })
             .collect();
-        (name, Value::Object(timeouts))
+        (name_of(*database, activity), Value::Object(timeouts))
     };
     databases.iter().map(of).collect()
 }
