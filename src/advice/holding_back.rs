@@ -33,6 +33,11 @@ impl Hold<'_> {
         self.database.is_none() || other.database.is_none() || self.database == other.database
     }
 
+    /// What ends one ends the other.
+    fn is_of(&self, other: &Hold) -> bool {
+        matches!((self.holder, other.holder), (Holder::Slot(one), Holder::Slot(other)) if one.name == other.name)
+    }
+
     /// `session 4711`, `prepared transaction 'x'`
     pub fn name(&self) -> String {
         match self.holder {
@@ -55,7 +60,7 @@ pub fn holds(activity: &Activity) -> Vec<Hold<'_>> {
         catalogs_only: false,
     });
     let mut holds: Vec<Hold> =
-        sessions.chain(prepared).chain(activity.replication_slots.iter().filter_map(of_slot)).collect();
+        sessions.chain(prepared).chain(activity.replication_slots.iter().flat_map(of_slot)).collect();
     holds.sort_by_key(|hold| std::cmp::Reverse(hold.age));
     holds
 }
@@ -84,8 +89,8 @@ pub fn limiting<'a>(holds: &'a [Hold<'a>]) -> Vec<Limiting<'a>> {
     let limiting = |place: usize| {
         let hold: &Hold = &holds[place];
         let as_much = |next: &&Hold| hold.reaches(next) && (hold.catalogs_only || !next.catalogs_only);
-        let after = holds[place + 1..].iter().find(as_much);
-        let catalogs = holds.iter().find(|next| next.catalogs_only && !hold.catalogs_only);
+        let after = holds[place + 1..].iter().filter(|next| !hold.is_of(next)).find(as_much);
+        let catalogs = holds.iter().find(|next| next.catalogs_only && !hold.catalogs_only && !hold.is_of(next));
         let catalogs_after = catalogs.filter(|next| after.is_none_or(|after| next.age > after.age));
         Limiting { hold, after, catalogs_after }
     };
@@ -109,19 +114,20 @@ fn of_session<'a>(activity: &Activity, session: &'a Session) -> Option<Hold<'a>>
     })
 }
 
-/// One that is invalidated still shows what it held back, and holds back nothing.
-fn of_slot(slot: &ReplicationSlot) -> Option<Hold<'_>> {
-    if slot.invalidated.is_some() {
-        return None;
-    }
-    let held = slot.xmin_age.or(slot.catalog_xmin_age)?;
-    Some(Hold {
+/// One that is invalidated still shows what it held back, and holds back nothing. The slot of a standby, on which another is logical,
+/// may hold back the catalogs for longer than the rest.
+fn of_slot(slot: &ReplicationSlot) -> impl Iterator<Item = Hold<'_>> {
+    let hold = move |held: i64, catalogs_only| Hold {
         holder: Holder::Slot(slot),
         age: age(held),
         seconds: slot.inactive_seconds,
         database: None,
-        catalogs_only: slot.xmin_age.is_none(),
-    })
+        catalogs_only,
+    };
+    let of_all = slot.xmin_age.map(|held| hold(held, false));
+    let of_catalogs = slot.catalog_xmin_age.filter(|held| slot.xmin_age.is_none_or(|of_all| *held > of_all));
+    let holds = of_all.into_iter().chain(of_catalogs.map(|held| hold(held, true)));
+    holds.filter(|_| slot.invalidated.is_none())
 }
 
 fn age(age: i64) -> u64 {
@@ -175,6 +181,22 @@ mod unit_tests {
             ..Activity::default()
         };
         assert_eq!(names(&with_standby), [("replication slot s".to_string(), None)]);
+    }
+
+    #[test]
+    fn a_slot_may_hold_back_the_catalogs_for_longer() {
+        let slots = vec![slot("standby", Some(2), Some(10_206))];
+        let activity = Activity { sessions: vec![session(1, 5, 100)], replication_slots: slots, ..Activity::default() };
+        let holds = holds(&activity);
+        let of = |hold: &Hold| (hold.name(), hold.age, hold.catalogs_only);
+        let standby = "replication slot standby".to_string();
+        assert_eq!(of(&holds[0]), (standby.clone(), 10_206, true));
+        let limiting = limiting(&holds);
+        assert_eq!(of(limiting[0].hold), (standby.clone(), 10_206, true));
+        assert_eq!(limiting[0].after.map(Hold::name), Some("session 1".to_string()));
+        assert_eq!(limiting[1].catalogs_after.map(of), Some((standby.clone(), 10_206, true)));
+        assert_eq!(of(limiting[2].hold), (standby, 2, false));
+        assert!(limiting[2].after.is_none() && limiting[2].catalogs_after.is_none(), "its end frees both");
     }
 
     #[test]

@@ -2,13 +2,17 @@
 
 use crate::long_running::findings;
 use crate::pool_pressure::alone;
-use crate::server::{Database, Server, execute, shown, text, value};
+use crate::server::{Database, Server, execute, shown, text, value, wait_until};
+use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 pub fn trials() -> Vec<Trial> {
     vec![
         alone("slots::they_hold_back_catalogs", slots),
+        alone("slots::of_a_standby_with_a_logical_one", of_standby),
         alone("slots::an_invalidated_one_holds_nothing", invalidated_slot),
     ]
 }
@@ -46,6 +50,54 @@ fn slots() {
     execute(&mut client, "select pg_drop_replication_slot('slot_of_nobody')");
     assert!(findings(&mut client, "xmin_held_back").is_empty());
     assert!(value::<bool>(&mut client, text(finding, "verify_sql").trim_end_matches(';')));
+}
+
+/// hot_standby_feedback tells the oldest snapshot of the standby, and what its logical slots need of the catalogs.
+fn of_standby() {
+    let primary = Arc::new(Server::start(&["autovacuum = off", "wal_level = logical"]));
+    let database = Database::create(&primary);
+    let mut client = database.connect();
+    execute(&mut client, "select dbre.configure_rule('xmin_held_back', options => '{\"min_transactions\": 20}')");
+    execute(&mut client, "select dbre.configure_rule('transaction_ids_run_out', options => '{\"min_age\": 1}')");
+    execute(&mut client, "select pg_create_physical_replication_slot('sb1')");
+    let standby = standby_of(&primary);
+    let mut there = standby.connect(&database.name, "postgres");
+    execute(&mut there, "alter system set primary_slot_name = 'sb1'");
+    execute(&mut there, "alter system set hot_standby_feedback = on");
+    execute(&mut there, "alter system set wal_receiver_status_interval = '1s'");
+    execute(&mut there, "select pg_reload_conf()");
+    let in_use = "select coalesce((select xmin is not null from pg_replication_slots where active), false)";
+    wait_until("the standby uses its slot", || value(&mut client, in_use));
+    // It waits for what only the primary writes.
+    let writer = thread::spawn({
+        let mut client = database.connect();
+        move || {
+            for _ in 0..20 {
+                execute(&mut client, "select pg_log_standby_snapshot()");
+                thread::sleep(Duration::from_millis(300));
+            }
+        }
+    });
+    execute(&mut there, "select pg_create_logical_replication_slot('of_nobody', 'test_decoding')");
+    writer.join().unwrap();
+    for _ in 0..100 {
+        execute(&mut client, "select txid_current()");
+    }
+    let both = "select age(catalog_xmin) > 50 and age(xmin) < 20 from pg_replication_slots";
+    wait_until("the catalogs are held back alone", || value::<Option<bool>>(&mut client, both) == Some(true));
+    let found = findings(&mut client, "xmin_held_back");
+    assert_eq!(found.len(), 1, "{}", shown(&found));
+    let finding = &found[0];
+    assert_eq!(finding["object"], "replication slot sb1, catalog_xmin", "{finding:#}");
+    assert!(finding["evidence"]["catalogs_only"] == true, "{finding:#}");
+    assert!(text(finding, "cause").contains("a logical slot on the standby needs the rows"), "{finding:#}");
+    let ids = findings(&mut client, "transaction_ids_run_out");
+    assert_eq!(ids[0]["evidence"]["oldest_holder"], "replication slot sb1", "{:#}", ids[0]);
+    let verify = text(finding, "verify_sql").trim_end_matches(';');
+    assert!(!value::<bool>(&mut client, verify));
+    execute(&mut there, "select pg_drop_replication_slot('of_nobody')");
+    wait_until("the slot has advanced", || value(&mut client, verify));
+    assert!(findings(&mut client, "xmin_held_back").is_empty());
 }
 
 /// The view shows still what it held back.

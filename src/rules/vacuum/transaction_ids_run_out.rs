@@ -76,9 +76,10 @@ fn judge(activity: &Activity, ids: &TransactionIds, options: &Options) -> Findin
     let holder = match held.first() {
         // What is younger does not stand in the way of freezing.
         Some(hold) if hold.age * 2 >= ids.oldest_age => format!(
-            "{} holds back {}: nothing younger can be frozen before it has ended (rule xmin_held_back).",
+            "{} holds back {}: nothing younger can be frozen{} before it has ended (rule xmin_held_back).",
             hold.name(),
-            Count(hold.age).of("transaction")
+            Count(hold.age).of("transaction"),
+            if hold.catalogs_only { " in the catalogs" } else { "" }
         ),
         _ => {
             "No session, prepared transaction or slot is nearly as old: VACUUM can freeze them, and has not come to it."
