@@ -1,7 +1,6 @@
 use crate::db::{quote_identifier, quote_literal};
 use crate::facts::Facts;
 use crate::facts::activity::timeouts::{Level, NAMES};
-
 use crate::facts::activity::{Activity, Role, Session};
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
@@ -238,12 +237,14 @@ fn told(missing: &[Missing], activity: &Activity) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
+/// A 0 of a database that lacks it is none.
 fn of_their_own(missing: &[Missing], activity: &Activity) -> String {
-    let set: Vec<String> = missing
-        .iter()
-        .filter(|missing| !missing.elsewhere.is_empty())
-        .map(|missing| format!("{} ({})", names_of(&missing.elsewhere, activity), missing.name))
-        .collect();
+    let set = missing.iter().filter_map(|missing| {
+        let own = missing.elsewhere.iter().copied().filter(|of| !missing.databases.contains(of));
+        let own: Vec<u32> = own.collect();
+        (!own.is_empty()).then(|| format!("{} ({})", names_of(&own, activity), missing.name))
+    });
+    let set: Vec<String> = set.collect();
     match set.is_empty() {
         true => String::new(),
         false => format!(
