@@ -1,5 +1,6 @@
 //! What findings on statements of pg_stat_statements share.
 
+use super::end_session::duration;
 use super::plan_weight::shown;
 use super::statement_kind::{Kind, block_comment};
 use crate::facts::{Facts, MeasuredStatement, Name, StatementStatistics, Targets, rounded, shortened};
@@ -97,6 +98,11 @@ pub fn told(facts: &Facts, statement: &MeasuredStatement) -> String {
         if statement.calls == 1 { "is" } else { "are" },
         percent(facts.statement_statistics().share(statement)),
     )
+}
+
+/// `12 ms`, `75 s`
+pub fn took(milliseconds: f64) -> String {
+    if milliseconds < 1000.0 { format!("{} ms", ms(milliseconds)) } else { duration(milliseconds / 1000.0) }
 }
 
 /// `0.02`, `3.4`, `1,234`: a time in ms.

@@ -1,6 +1,6 @@
 //! Sessions that wait for the same at one moment.
 
-use super::measured_query::excerpt;
+use super::measured_query::{excerpt, took};
 use super::wait_events::meaning_or_kind;
 use crate::facts::activity::{Activity, Session, Wait};
 use crate::finding::{Finding, Severity, object};
@@ -62,27 +62,41 @@ impl Group<'_> {
         self.sessions.len() as f64 >= min_sessions && self.share() >= min_share
     }
 
-    /// High: most of what runs stands still for it, and the cores idle.
-    pub fn severity(&self) -> Severity {
+    /// High: most of what runs stands still for it, for longer than users wait gladly, and the cores idle. One look at statements
+    /// that take milliseconds is an accident, unless it was so before.
+    fn severity(&self, recorded: Option<Waited>, min_share: f64) -> Severity {
         let rest = (self.active - self.sessions.len()) as u64;
         let stands = self.share() >= 0.5 && self.sessions.len() >= MANY && rest < self.cores;
-        if stands { Severity::high } else { Severity::medium }
+        match self.median_seconds() >= LASTS_SECONDS {
+            true if stands => Severity::high,
+            true => Severity::medium,
+            false if recorded.is_some_and(|recorded| recorded.lasts(min_share)) => Severity::medium,
+            false => Severity::low,
+        }
+    }
+
+    /// Of the statements that wait.
+    fn median_seconds(&self) -> f64 {
+        let mut seconds: Vec<f64> = self.sessions.iter().filter_map(|session| session.query_seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        seconds.get(seconds.len() / 2).copied().unwrap_or_default()
     }
 
     pub fn event(&self) -> String {
         format!("{}: {}", self.wait.kind, self.wait.event)
     }
 
-    /// Without what to do about it.
-    pub fn finding(&self, activity: &Activity) -> Finding {
+    /// Without what to do about it; `min_share` is what the rule takes for much.
+    pub fn finding(&self, activity: &Activity, min_share: f64) -> Finding {
         let meaning = meaning_or_kind(&self.wait.kind, &self.wait.event);
         let recorded = recorded(activity, self.wait);
         let before = match recorded {
-            Some((mean, most)) => format!("Recorded before: {mean:.1} on average, {most} at most."),
+            Some(Waited { mean, most, .. }) => format!("Recorded before: {mean:.1} on average, {most} at most."),
             None => "It is one sample: dbre.sample_activity() shows whether it lasts.".to_string(),
         };
+        let median = self.median_seconds();
         Finding {
-            severity: self.severity(),
+            severity: self.severity(recorded, min_share),
             object: format!("{} in {}", self.event(), activity.only.as_deref().unwrap_or("all databases")),
             weight: self.sessions.len() as u64,
             summary: format!(
@@ -91,7 +105,12 @@ impl Group<'_> {
                 Count(self.active as u64).of("session"),
                 self.event()
             ),
-            cause: format!("Each {}. {}{before}", meaning.means, self.statements_told()),
+            cause: format!(
+                "Each {}. {}Half of these statements have run for {} or longer. {before}",
+                meaning.means,
+                self.statements_told(),
+                took(median * 1000.0)
+            ),
             evidence: object! {
                 "wait_event_type": self.wait.kind,
                 "wait_event": self.wait.event,
@@ -99,9 +118,12 @@ impl Group<'_> {
                 "active_sessions": self.active,
                 "share": (self.share() * 1000.0).round() / 1000.0,
                 "cores": self.cores,
+                "median_statement_seconds": median,
                 "statements": self.statements(),
-                "recorded_mean_sessions": recorded.map(|(mean, _)| mean),
-                "recorded_most_sessions": recorded.map(|(_, most)| most),
+                "recorded_mean_sessions": recorded.map(|recorded| recorded.mean),
+                "recorded_most_sessions": recorded.map(|recorded| recorded.most),
+                "recorded_share": recorded.map(|recorded| (recorded.share * 1000.0).round() / 1000.0),
+                "recorded_samples": recorded.map(|recorded| recorded.samples),
                 "basis": "counted at one moment; recorded: dbre.activity_history",
             },
             app_fix: meaning.remedy.map(str::to_string),
@@ -149,30 +171,51 @@ impl Group<'_> {
     }
 }
 
-/// Mean and most sessions at this event, in what the caller wants to know about.
-fn recorded(activity: &Activity, wait: &Wait) -> Option<(f64, u32)> {
-    let history = activity.history.as_ref()?;
-    let concerned = history.waits.iter().filter(|recorded| {
-        recorded.wait.as_ref() == Some(wait) && (activity.only.is_none() || activity.only == recorded.database)
-    });
-    let (mut mean, mut most) = (0.0, 0);
-    for recorded in concerned {
-        mean += recorded.sessions.mean;
-        // Of several databases the most of one: they need not have come together.
-        most = most.max(recorded.sessions.most);
-    }
-    Some((mean, most))
+/// What was recorded of an event, in what the caller wants to know about.
+#[derive(Clone, Copy)]
+struct Waited {
+    /// Sessions at it.
+    mean: f64,
+    most: u32,
+    /// Of all that were active.
+    share: f64,
+    samples: u64,
 }
 
-/// So many at one event are no accident.
+impl Waited {
+    fn lasts(&self, min_share: f64) -> bool {
+        self.samples >= ENOUGH_SAMPLES && self.mean >= 1.0 && self.share >= min_share
+    }
+}
+
+fn recorded(activity: &Activity, wait: &Wait) -> Option<Waited> {
+    let history = activity.history.as_ref()?;
+    let concerned = history.waits.iter().filter(|one| activity.only.is_none() || activity.only == one.database);
+    let (mut mean, mut most, mut all) = (0.0, 0, 0.0);
+    for one in concerned {
+        all += one.sessions.mean;
+        if one.wait.as_ref() == Some(wait) {
+            mean += one.sessions.mean;
+            // Of several databases the most of one: they need not have come together.
+            most = most.max(one.sessions.most);
+        }
+    }
+    Some(Waited { mean, most, share: if all > 0.0 { mean / all } else { 0.0 }, samples: history.samples })
+}
+
+/// Most of what runs, if it is so many.
 const MANY: usize = 10;
+/// From here on a user waits.
+const LASTS_SECONDS: f64 = 1.0;
+/// Fewer say nothing about time.
+const ENOUGH_SAMPLES: u64 = 10;
 /// More statements are left out.
 const SHOWN: usize = 5;
 
 #[cfg(test)]
 mod unit_tests {
     use super::*;
-    use crate::facts::activity::State;
+    use crate::facts::activity::{History, RecordedWait, State, Use};
 
     #[test]
     fn what_commits_wait_for_is_told_once() {
@@ -190,5 +233,34 @@ mod unit_tests {
         let expected = |all: [(&str, usize); 2]| all.map(|(event, count)| (format!("LWLock: {event}"), count));
         assert_eq!(told(ends_transaction), expected([("WALWrite", 2), ("SyncRep", 1)]));
         assert_eq!(told(is_lwlock), expected([("BufferContent", 1), ("WALInsert", 1)]));
+    }
+
+    #[test]
+    fn one_look_at_short_statements_is_low() {
+        let wait = || Wait { kind: "LWLock".to_string(), event: "WALWrite".to_string() };
+        let session = |seconds: f64| Session {
+            kind: "client backend".to_string(),
+            state: Some(State::Active),
+            wait: Some(wait()),
+            query_seconds: Some(seconds),
+            ..Session::default()
+        };
+        let severity = |seconds: [f64; 3], history: Option<History>| {
+            let sessions = (0..15).map(|number| session(seconds[number % 3])).collect();
+            let activity = Activity { sessions, cores: 2, history, ..Activity::default() };
+            groups(&activity, ends_transaction)[0].finding(&activity, 0.25).severity
+        };
+        assert_eq!(severity([0.002, 0.003, 0.1], None), Severity::low);
+        assert_eq!(severity([0.002, 0.003, 9.0], None), Severity::low, "one is old");
+        assert_eq!(severity([0.1, 1.5, 9.0], None), Severity::high);
+        let history = |samples: u64, at_it: f64| {
+            let waited =
+                |wait: Option<Wait>, mean: f64| RecordedWait { database: None, wait, sessions: Use { mean, most: 15 } };
+            let waits = vec![waited(Some(wait()), at_it), waited(None, 4.0)];
+            Some(History { samples, waits, ..History::default() })
+        };
+        assert_eq!(severity([0.002, 0.003, 0.1], history(600, 6.0)), Severity::medium);
+        assert_eq!(severity([0.002, 0.003, 0.1], history(600, 1.0)), Severity::low, "seldom");
+        assert_eq!(severity([0.002, 0.003, 0.1], history(5, 6.0)), Severity::low, "a moment");
     }
 }

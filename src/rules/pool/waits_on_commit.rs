@@ -13,10 +13,12 @@ pub static RULE: Rule = Rule {
     severity: Severity::medium,
     since: "0.1.0",
     enabled: true,
-    condition: "At this moment at least min_sessions sessions, and min_share of those that run, wait for the same thing in their commit: WAL that \
-                    is written or flushed, the end of transactions, a synchronous standby. High where it is at least half of them, ten or \
-                    more, and what else runs does not fill the cores; critical where a COMMIT, \
-                    or with no standby connected any statement, has waited for a standby for standby_seconds.",
+    condition: "At this moment at least min_sessions sessions, and min_share of those that run, wait for the same thing in their \
+                commit: WAL that is written or flushed, the end of transactions, a synchronous standby. Medium where half of these statements have run for a second, or where \
+                dbre.activity_history has the same share, of one session or more, in at least ten samples; else low, for one look is an accident. High \
+                where it is at least half of those that run, ten or more, half of their statements have run for a second, and what else runs does not \
+                fill the cores; critical where a COMMIT, or with no standby connected any statement, has waited for a standby for \
+                standby_seconds.",
     effect: "Every write takes as long as the slowest of disk and standby. When no standby confirms, commits never end, and connections run \
                  out.",
     workaround: "More rows in each transaction, faster storage for WAL, a second synchronous standby: synchronous_standby_names = \
@@ -73,9 +75,9 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let findings = groups.iter().filter_map(|group| {
         let hangs = waited(activity, group).filter(|seconds| *seconds >= options.number("standby_seconds"));
         match hangs {
-            Some(seconds) if group.wait.event == "SyncRep" => Some(no_standby(activity, group, seconds)),
+            Some(seconds) if group.wait.event == "SyncRep" => Some(no_standby(activity, group, seconds, options)),
             _ if group.is_many(options.number("min_sessions"), options.number("min_share")) => {
-                Some(group.finding(activity))
+                Some(group.finding(activity, options.number("min_share")))
             }
             _ => None,
         }
@@ -93,14 +95,14 @@ fn waited(activity: &Activity, group: &Group) -> Option<f64> {
     group.sessions.iter().filter(commits).filter_map(|session| session.query_seconds).max_by(f64::total_cmp)
 }
 
-fn no_standby(activity: &Activity, group: &Group, seconds: f64) -> Finding {
+fn no_standby(activity: &Activity, group: &Group, seconds: f64, options: &Options) -> Finding {
     let standbys: Vec<&Session> = activity.sessions.iter().filter(|session| session.kind == "walsender").collect();
     let names: Vec<&str> = standbys.iter().map(|session| session.application.as_str()).collect();
     let connected = match names.is_empty() {
         true => "No standby is connected".to_string(),
         false => format!("Connected are {}", listing(&names)),
     };
-    let mut finding = group.finding(activity);
+    let mut finding = group.finding(activity, options.number("min_share"));
     finding.severity = Severity::critical;
     finding.summary = format!(
         "{}, for up to {}: synchronous_standby_names = '{}'",

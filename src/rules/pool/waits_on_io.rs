@@ -10,9 +10,11 @@ pub static RULE: Rule = Rule {
     severity: Severity::medium,
     since: "0.1.0",
     enabled: true,
-    condition: "At this moment at least min_sessions sessions, and min_share of those that run, wait for the same kind of access to files, \
-                    but for WAL, or for others that read the same page. High where it is at least half of them, ten or more, and what else runs \
-                    does not fill the cores.",
+    condition: "At this moment at least min_sessions sessions, and min_share of those that run, wait for the same kind of access to \
+                files, but for WAL, or for others that read the same page. Medium where half of these statements have run for a second, or where \
+                dbre.activity_history has the same share, of one session or more, in at least ten samples; else low, for one look is an accident. High \
+                where it is at least half of those that run, ten or more, half of their statements have run for a second, and what else runs does not \
+                fill the cores.",
     effect: "Storage is what everybody waits for: requests take as long as the disk, and hold their connections for as long.",
     workaround: "Read and write less before buying faster disks: missing indexes (dbre.workload_findings()), sorts and hashes that spill, \
                      memory for what is read all the time; then faster storage.",
@@ -72,7 +74,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let activity = facts.activity();
     let groups = groups(activity, is_io);
     let many = groups.iter().filter(|group| group.is_many(options.number("min_sessions"), options.number("min_share")));
-    Ok(many.map(|group| group.finding(activity)).collect())
+    Ok(many.map(|group| group.finding(activity, options.number("min_share"))).collect())
 }
 
 /// Those of WAL are of commits.

@@ -10,7 +10,10 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "At this moment at least min_sessions sessions, and min_share of those that run, wait for the same LWLock, a short lock on \
-                    the server's own memory; but not one of a commit, of which waits_on_commit tells. High where it is at least half of them, ten or more, and what else runs does not fill the cores.",
+                the server's own memory; but not one of a commit, of which waits_on_commit tells. Medium where half of these statements have run for a second, or where \
+                dbre.activity_history has the same share, of one session or more, in at least ten samples; else low, for one look is an accident. High \
+                where it is at least half of those that run, ten or more, half of their statements have run for a second, and what else runs does not \
+                fill the cores.",
     effect: "More sessions do not do more work: they queue inside of the server, and each added connection makes it slower.",
     workaround: "What the lock protects tells the remedy (each finding says it for its lock); in all cases fewer sessions that run at once, \
                      by a pooler in transaction mode.",
@@ -58,5 +61,5 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let activity = facts.activity();
     let groups = groups(activity, is_lwlock);
     let many = groups.iter().filter(|group| group.is_many(options.number("min_sessions"), options.number("min_share")));
-    Ok(many.map(|group| group.finding(activity)).collect())
+    Ok(many.map(|group| group.finding(activity, options.number("min_share"))).collect())
 }
