@@ -121,6 +121,7 @@ comment on column dbre.lock_tree.end_sql is 'cancels what it runs or ends its se
 comment on function dbre.long_running() is 'What the view dbre.long_running shows';
 comment on view dbre.long_running is
     'What has run for more than a second, longest first: statements, transactions, maintenance with progress, backups, prepared transactions';
+comment on column dbre.long_running.blocked is 'it waits in dbre.lock_tree, as that shows also of sessions that are hidden from the caller, or its wait event is a lock';
 comment on column dbre.long_running.progress_percent is 'measured, of the phase that progress names, not of the whole command; null: its size is not known';
 comment on column dbre.long_running.snapshot_age is 'how many transactions ago its snapshot was taken, or it began to write; null: it keeps no dead rows';
 comment on column dbre.long_running.holds_back_vacuum is 'it began longest ago of all that see its database: dead rows that VACUUM could remove wait for it';

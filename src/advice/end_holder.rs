@@ -3,6 +3,7 @@
 use super::end_loss::Work;
 use super::end_session::{Ending, Frees, duration};
 use super::holding_back::{Hold, Holder};
+use super::long_running::Kind;
 use crate::db::quote_literal;
 use crate::facts::activity::{Activity, Prepared, Progress, ReplicationSlot, Session};
 use serde_json::json;
@@ -75,7 +76,12 @@ pub fn prepared_decision(prepared: &Prepared) -> Remedy {
 
 fn of_slot(slot: &ReplicationSlot, hold: &Hold) -> Remedy {
     let kind = if slot.logical { "logical" } else { "physical" };
+    // A physical one has it from its standby.
+    let of_standby = hold.catalogs_only && !slot.logical;
     let used = match slot.active_pid {
+        Some(pid) if of_standby => {
+            format!("in use by process {pid}: a logical slot on the standby needs the rows (hot_standby_feedback)")
+        }
         Some(pid) => format!(
             "in use by process {pid}: its receiver lags, or a query on the standby needs the rows (hot_standby_feedback)"
         ),
@@ -85,8 +91,13 @@ fn of_slot(slot: &ReplicationSlot, hold: &Hold) -> Remedy {
         },
     };
     let name = quote_literal(&slot.name);
+    let (column, also) = match hold.catalogs_only {
+        true if slot.xmin_age.is_some() => ("catalog_xmin", ", catalog_xmin"),
+        true => ("catalog_xmin", ""),
+        false => ("xmin", ""),
+    };
     Remedy {
-        object: format!("replication slot {}", slot.name),
+        object: format!("replication slot {}{also}", slot.name),
         cause: format!("The {kind} replication slot {} is {used}.", slot.name),
         evidence: json!({
             "slot": slot.name,
@@ -99,7 +110,11 @@ fn of_slot(slot: &ReplicationSlot, hold: &Hold) -> Remedy {
             "wal_status": slot.wal_status,
         }),
         fix_sql: None,
-        app_fix: if slot.active {
+        app_fix: if slot.active && of_standby {
+            "On the standby: select slot_name, active, catalog_xmin, confirmed_flush_lsn from pg_catalog.pg_replication_slots; find out \
+             why the receiver of the oldest lags, or drop it there if nobody comes back for it."
+                .to_string()
+        } else if slot.active {
             "Find out why the receiver lags, or which query on the standby is old (dbre.long_running there)."
                 .to_string()
         } else {
@@ -111,7 +126,7 @@ fn of_slot(slot: &ReplicationSlot, hold: &Hold) -> Remedy {
         risk: "None: nothing is changed.".to_string(),
         verify_sql: Some(format!(
             "select not exists (select from pg_catalog.pg_get_replication_slots() where slot_name = {name} and \
-                     coalesce(pg_catalog.age(xmin), pg_catalog.age(catalog_xmin)) >= {}) as advanced;",
+                     pg_catalog.age({column}) >= {}) as advanced;",
             hold.age
         )),
     }
@@ -139,9 +154,18 @@ fn of_session(activity: &Activity, session: &Session) -> Remedy {
     Remedy {
         object: format!("session {} since {start}", session.pid),
         cause: format!(
-            "Session {} of {role} ({}) {why}; it is {does}.{}",
+            "Session {} of {role} ({}) {why}; it is {does}.{}{}",
             session.pid,
             session.application,
+            match progress.filter(|_| Kind::of(session, progress) == Some(Kind::StalledCopy)) {
+                Some(progress) => format!(
+                    " It waits for its client, and has copied {} bytes in {}: {}.",
+                    progress.done.unwrap_or_default(),
+                    duration(session.query_seconds.unwrap_or_default()),
+                    progress.text()
+                ),
+                None => String::new(),
+            },
             ending.as_ref().err().map(|why| format!(" No fix: {why}.")).unwrap_or_default()
         ),
         evidence: json!({

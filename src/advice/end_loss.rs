@@ -1,9 +1,9 @@
 //! What is lost when a session, or its statement, is ended: its transaction, what it was about, and what it leaves behind.
 
 use super::end_session::duration;
-use super::long_running;
+use super::long_running::Kind;
 use crate::facts::activity::{Progress, Session};
-use crate::facts::migration::text::lexer::{Kind, Tokens};
+use crate::facts::migration::text::lexer::{self, Tokens};
 
 /// What takes long, and is to be done again from the start when it is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,7 @@ impl Work {
         if progress.is_some_and(|progress| progress.command.ends_with(" CONCURRENTLY")) {
             return Some(Work::ConcurrentBuild);
         }
-        let kind = long_running::Kind::of(session, progress);
-        matches!(kind, Some(long_running::Kind::Maintenance | long_running::Kind::Copy)).then_some(Work::Other)
+        Kind::of(session, progress).is_some_and(Kind::is_dear).then_some(Work::Other)
     }
 }
 
@@ -51,6 +50,11 @@ fn rolls_back(session: &Session, in_steps: bool) -> String {
             Some(seconds) => format!("Its work of {} is lost.", duration(seconds)),
             None => "Its work is lost.".to_string(),
         },
+        _ if session.has_committed_within() => {
+            "It has committed within this statement: what it has committed stays, and the work stops half way; only what it has done since \
+             is rolled back."
+                .to_string()
+        }
         (None, None) => "There is no transaction to roll back.".to_string(),
         (None, Some(id)) => format!("Transaction {id} is rolled back with all that it has written."),
         (Some(of), None) => format!("A transaction{of} is rolled back, which has written nothing (no transaction id)."),
@@ -61,7 +65,7 @@ fn rolls_back(session: &Session, in_steps: bool) -> String {
 /// What is done CONCURRENTLY is done in several transactions: its end leaves it half done.
 fn leaves(session: &Session, progress: Option<&Progress>) -> Option<String> {
     let text = session.query.as_deref().filter(|_| session.runs())?;
-    let tokens = Tokens::of(text).filter(|token| token.kind != Kind::Comment);
+    let tokens = Tokens::of(text).filter(|token| token.kind != lexer::Kind::Comment);
     let words: Vec<String> = tokens.filter_map(|token| token.name()).collect();
     let first =
         words.iter().map(String::as_str).find(|word| matches!(*word, "create" | "drop" | "reindex" | "alter"))?;
@@ -146,7 +150,8 @@ mod unit_tests {
             "create index i on t (a)",
             "update t set a = 'create concurrently'",
         ] {
-            assert!(loss(&session(text), None).ends_with("written nothing (no transaction id)."), "{text}");
+            let single = Session { transaction_seconds: Some(75.0), ..session(text) };
+            assert!(loss(&single, None).ends_with("written nothing (no transaction id)."), "{text}");
         }
         let idle = Session { state: Some(State::IdleInTransaction), ..build };
         assert!(loss(&idle, None).ends_with("written nothing (no transaction id)."));
@@ -158,6 +163,14 @@ mod unit_tests {
         assert!(loss(&dump, None).contains("The dump fails"));
         let progress = Progress { command: "COPY TO".to_string(), ..Progress::default() };
         assert!(loss(&session("copy t to stdout"), Some(&progress)).contains("has to be copied again"));
+    }
+
+    #[test]
+    fn what_a_procedure_has_committed_stays() {
+        let call = Session { transaction_id: Some("758".to_string()), ..session("call migrate()") };
+        assert!(loss(&call, None).starts_with("It has committed within this statement: what it has committed stays"));
+        let single = Session { transaction_seconds: Some(75.0), ..call };
+        assert_eq!(loss(&single, None), "Transaction 758 of 75 s is rolled back with all that it has written.");
     }
 
     #[test]

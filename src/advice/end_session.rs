@@ -169,8 +169,12 @@ fn statement(session: &Session) -> Option<String> {
     })
 }
 
-/// With track_activities = off it shows no times, but its transaction id.
+/// With track_activities = off it shows no times, but its transaction id. A procedure's next COMMIT begins another transaction, and no
+/// other statement.
 fn as_it_was(session: &Session) -> Option<String> {
+    if session.has_committed_within() {
+        return Some(format!("{} and state = 'active'", statement(session)?));
+    }
     let of_process = process(session)?;
     Some(match (&session.transaction_start, &session.state_change, &session.transaction_id) {
         (Some(start), ..) => format!("{of_process} and xact_start = '{start}'"),
@@ -189,9 +193,10 @@ fn risk(session: &Session, way: Way, frees: Frees, activity: &Activity) -> Strin
     let lost = loss(session, activity.progress_of(session));
     match way {
         Way::Cancel => {
-            let savepoints = terminate(session).map_or(String::new(), |sql| {
-                format!(" Locks taken before a SAVEPOINT stay; if it is so, end the session: {sql}")
-            });
+            let savepoints =
+                terminate(session).filter(|_| !session.has_committed_within()).map_or(String::new(), |sql| {
+                    format!(" Locks taken before a SAVEPOINT stay; if it is so, end the session: {sql}")
+                });
             format!("{lost} The client gets SQLSTATE 57014.{savepoints}")
         }
         Way::Terminate => {

@@ -3,6 +3,7 @@
 use super::end_session::{Ending, Frees};
 use super::holding_back::{Hold, Holder, holds, limiting};
 use crate::facts::activity::{Activity, Prepared, Progress, Session, State, Usual};
+use std::collections::HashSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -13,6 +14,8 @@ pub enum Kind {
     Maintenance,
     Autovacuum,
     Copy,
+    /// COPY that has got nowhere, and waits for its client.
+    StalledCopy,
     BaseBackup,
     Prepared,
     Replication,
@@ -28,13 +31,18 @@ impl Kind {
             Kind::Transaction => "idle in transaction",
             Kind::Maintenance => "maintenance",
             Kind::Autovacuum => "autovacuum",
-            Kind::Copy => "copy",
+            Kind::Copy | Kind::StalledCopy => "copy",
             Kind::BaseBackup => "base backup",
             Kind::Prepared => "prepared transaction",
             Kind::Replication => "replication",
             Kind::Other => "background process",
             Kind::Hidden => "hidden",
         }
+    }
+
+    /// Ended, it is to be done again from the start.
+    pub fn is_dear(self) -> bool {
+        matches!(self, Kind::Maintenance | Kind::Copy)
     }
 
     /// None: it is part of the server that does nothing for anybody.
@@ -50,6 +58,7 @@ impl Kind {
             // One that only sends has none.
             ("walsender", _) => session.transaction_seconds.map(|_| Kind::Replication),
             ("client backend", Some(command)) if session.runs() => match command {
+                "COPY FROM" | "COPY TO" | "COPY" if stalls(session, progress) => Some(Kind::StalledCopy),
                 "COPY FROM" | "COPY TO" | "COPY" => Some(Kind::Copy),
                 _ => Some(Kind::Maintenance),
             },
@@ -66,6 +75,15 @@ impl Kind {
     }
 }
 
+/// What a COPY has got through in each of its seconds, at least, if its client works at all.
+const COPY_BYTES_PER_SECOND: f64 = 1000.0;
+
+fn stalls(session: &Session, progress: Option<&Progress>) -> bool {
+    let to_client = session.wait.as_ref().is_some_and(|wait| wait.kind == "Client");
+    let got = session.query_seconds.zip(progress.and_then(|progress| progress.done));
+    to_client && got.is_some_and(|(seconds, bytes)| (bytes as f64) < seconds * COPY_BYTES_PER_SECOND)
+}
+
 pub struct Running<'a> {
     pub kind: Kind,
     pub session: Option<&'a Session>,
@@ -76,6 +94,8 @@ pub struct Running<'a> {
     pub workers: usize,
     /// Nothing keeps dead rows of its database for longer.
     pub holds_back: bool,
+    /// It waits for a lock: the server shows the locks of those too whose sessions are hidden.
+    pub blocked: bool,
     pub usual: Option<Usual>,
     pub ending: Option<Ending>,
 }
@@ -114,6 +134,8 @@ pub fn running(activity: &Activity, min_seconds: f64) -> Vec<Running<'_>> {
     };
     let of_prepared =
         |id: &str| limits(&|holder| matches!(holder, Holder::Prepared(prepared) if prepared.transaction_id == id));
+    let waits = activity.locks.parties.iter().flat_map(|party| &party.waits);
+    let waiting: HashSet<i32> = waits.map(|wait| wait.pid).collect();
     let sessions = activity.sessions.iter().filter_map(|session| {
         let progress = activity.progress_of(session);
         let kind = Kind::of(session, progress)?;
@@ -126,6 +148,7 @@ pub fn running(activity: &Activity, min_seconds: f64) -> Vec<Running<'_>> {
             progress: progress.filter(|_| kind != Kind::Hidden),
             workers: activity.workers_of(session),
             holds_back: of_session(session.pid),
+            blocked: session.waits_for_lock() || waiting.contains(&session.pid),
             usual: activity.usual.of(session).filter(|_| session.runs()),
             ending: Ending::of(session, Frees::Statement, activity).ok(),
         })
@@ -139,6 +162,7 @@ pub fn running(activity: &Activity, min_seconds: f64) -> Vec<Running<'_>> {
         progress: None,
         workers: 0,
         holds_back: of_prepared(&prepared.transaction_id),
+        blocked: false,
         usual: None,
         ending: None,
     });

@@ -89,7 +89,7 @@ fn row(
         running.statement_seconds.map(rounded),
         running.transaction_seconds.map(rounded),
         wait.map(|wait| format!("{}: {}", wait.kind, wait.event)),
-        session.is_some_and(|session| session.waits_for_lock()),
+        running.blocked,
         running.progress.map(|progress| progress.text()),
         running.progress.and_then(|progress| progress.percent()).map(|percent| (percent * 10.0).round() / 10.0),
         running.workers as i32,

@@ -147,6 +147,12 @@ impl Session {
         matches!(self.state, Some(State::Active | State::Fastpath))
     }
 
+    /// What it runs (CALL, DO) has committed, and goes on in its next transaction.
+    pub fn has_committed_within(&self) -> bool {
+        let begun = self.transaction_seconds.zip(self.query_seconds);
+        self.runs() && begun.is_some_and(|(transaction, statement)| transaction < statement)
+    }
+
     pub fn in_transaction_and_idle(&self) -> bool {
         matches!(self.state, Some(State::IdleInTransaction | State::Aborted))
     }

@@ -1,6 +1,6 @@
 use crate::advice::end_session::{Ending, Frees, duration};
 use crate::advice::long_running::{Kind, statements};
-use crate::advice::measured_query::{excerpt, ms};
+use crate::advice::measured_query::{excerpt, took};
 use crate::advice::wait_events::meaning_or_kind;
 use crate::facts::Facts;
 use crate::facts::activity::{Activity, Session, Usual};
@@ -18,7 +18,8 @@ pub static RULE: Rule = Rule {
     condition: "A client's statement has run for at least min_seconds without waiting for a lock or a synchronous standby; sessions of \
                     one role that run the same statement are one finding. Low where it has taken as long before (pg_stat_statements); high \
                     from many_seconds, or where it takes more than many_times as long as ever before. Maintenance and COPY (VACUUM, CREATE \
-                    INDEX, pg_dump) count from maintenance_seconds, and are low.",
+                    INDEX, pg_dump) count from maintenance_seconds, and are low; but a COPY that waits for its client, and has copied less than \
+                    1000 bytes in each of its seconds, is as any statement.",
     effect: "Its connection is taken out of the pool, its memory and CPU from the others; its snapshot keeps dead rows of the whole \
                  database from being removed. A client that has given up long ago does not end it: the server notices when it sends.",
     workaround: "Cancel what nobody waits for any more; give each role the statement_timeout that its work needs, and long reports a role, \
@@ -70,7 +71,7 @@ pub static RULE: Rule = Rule {
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let activity = facts.activity();
     let long = |session: &Session, kind: Kind| {
-        let least = if kind == Kind::Statement { "min_seconds" } else { "maintenance_seconds" };
+        let least = if kind.is_dear() { "maintenance_seconds" } else { "min_seconds" };
         let waits = session.wait.as_ref().is_some_and(|wait| wait.kind == "Lock" || wait.event == "SyncRep");
         !waits && session.query_seconds.is_some_and(|seconds| seconds >= options.number(least))
     };
@@ -105,14 +106,18 @@ fn judge(activity: &Activity, kind: Kind, sessions: &[&Session], options: &Optio
             "{who} of {role} ({}) {} {} for {}{}: {}",
             longest.application,
             if sessions.len() == 1 { "has run" } else { "have run" },
-            if kind == Kind::Statement { "a statement" } else { kind.name() },
+            match kind {
+                Kind::Statement => "a statement",
+                Kind::StalledCopy => "a COPY that waits for its client",
+                other => other.name(),
+            },
             duration(seconds),
             usually(usual),
             excerpt(query),
         ),
         cause: [cause(activity, longest, usual), refused.join("; ")].join(" ").trim().to_string(),
         evidence: evidence(activity, sessions, usual),
-        fix_sql: joined(|ending| &ending.sql).filter(|_| kind == Kind::Statement),
+        fix_sql: joined(|ending| &ending.sql).filter(|_| !kind.is_dear()),
         app_fix: Some(
             "SQLAlchemy: create_async_engine(…, connect_args={\"server_settings\": {\"statement_timeout\": \"30s\"}}) for asyncpg, \
              connect_args={\"options\": \"-c statement_timeout=30s\"} for psycopg; a report sets its own by SET LOCAL. A request that the \
@@ -120,7 +125,7 @@ fn judge(activity: &Activity, kind: Kind, sessions: &[&Session], options: &Optio
                 .to_string(),
         ),
         risk: match (kind, ended.first()) {
-            (Kind::Statement, Some(ending)) => ending.risk.clone(),
+            (kind, Some(ending)) if !kind.is_dear() => ending.risk.clone(),
             (_, Some(_)) if concurrently => {
                 "Nothing is proposed. Cancelled, it leaves an invalid index behind, to be dropped.".to_string()
             }
@@ -128,7 +133,7 @@ fn judge(activity: &Activity, kind: Kind, sessions: &[&Session], options: &Optio
             (_, None) => "None: nothing is changed.".to_string(),
         },
         verify_sql: match ended.as_slice() {
-            [only] if kind == Kind::Statement => Some(only.verify_sql.clone()),
+            [only] if !kind.is_dear() => Some(only.verify_sql.clone()),
             _ => None,
         },
         ..Finding::that_changes_nothing()
@@ -138,11 +143,11 @@ fn judge(activity: &Activity, kind: Kind, sessions: &[&Session], options: &Optio
 fn severity(kind: Kind, seconds: f64, usual: Option<Usual>, options: &Options) -> Severity {
     let beyond = |times: f64| usual.is_some_and(|usual| seconds * 1000.0 > times * usual.most_ms);
     match kind {
-        Kind::Statement if beyond(options.number("many_times")) => Severity::high,
-        Kind::Statement if usual.is_some() && !beyond(1.0) => Severity::low,
-        Kind::Statement if seconds >= options.number("many_seconds") => Severity::high,
-        Kind::Statement => Severity::medium,
-        _ => Severity::low,
+        _ if kind.is_dear() => Severity::low,
+        _ if beyond(options.number("many_times")) => Severity::high,
+        _ if usual.is_some() && !beyond(1.0) => Severity::low,
+        _ if seconds >= options.number("many_seconds") => Severity::high,
+        _ => Severity::medium,
     }
 }
 
@@ -160,10 +165,6 @@ fn object_of(session: &Session) -> String {
 
 fn usually(usual: Option<Usual>) -> String {
     usual.map_or(String::new(), |usual| format!(", usually {}", took(usual.mean_ms)))
-}
-
-fn took(milliseconds: f64) -> String {
-    if milliseconds < 1000.0 { format!("{} ms", ms(milliseconds)) } else { duration(milliseconds / 1000.0) }
 }
 
 fn cause(activity: &Activity, session: &Session, usual: Option<Usual>) -> String {
