@@ -114,7 +114,7 @@ comment on function dbre.lock_tree() is
 comment on view dbre.lock_tree is
     'Who blocks whom now: everyone who waits for a lock or holds up one who does, below the one that holds it up, with what ends each';
 comment on column dbre.lock_tree.root_pid is 'nobody blocks it, or, where all block each other, it has waited longest; null: a prepared transaction';
-comment on column dbre.lock_tree.blocked_by is 'all that hold or queue before it for what it waits for, as pg_blocking_pids() has them; or whose end replay on a standby waits for; 0: a prepared transaction';
+comment on column dbre.lock_tree.blocked_by is 'all that hold or queue before it for what it waits for, as pg_blocking_pids() has them; or whose end replay on a standby, or a VACUUM at a page that is pinned, waits for (estimated); 0: a prepared transaction';
 comment on column dbre.lock_tree.waiting_seconds is 'of replay on a standby that waits for no lock: at most';
 comment on column dbre.lock_tree.blocks_in_all is 'how many it holds up, directly or over others, whichever of several blockers they are shown below';
 comment on column dbre.lock_tree.end_sql is 'cancels what it runs or ends its session, if it is still the same; null: a part of the server, a prepared transaction, a commit that waits for a standby, one that shows neither times nor a transaction id, or not the caller''s to end';

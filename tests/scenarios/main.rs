@@ -47,6 +47,7 @@ mod pool_pressure;
 mod pool_settings;
 mod pool_sizing;
 mod pool_sizing_measures;
+mod pool_truth;
 mod privileges;
 mod query_findings;
 mod reports;
@@ -173,6 +174,7 @@ fn main() {
     trials.extend(lock_tree::trials());
     trials.extend(pool_callers::trials());
     trials.extend(pool_leak::trials());
+    trials.extend(pool_truth::trials(&server));
     trials.extend(pool_faults::trials(&server));
     trials.extend(pgbouncer::trials(&server));
     // The summary shows what panicked; where is enough here.

@@ -15,7 +15,8 @@ pub static RULE: Rule = Rule {
     enabled: true,
     condition: "A VACUUM that does not yield, which is autovacuum to prevent wraparound or a client's VACUUM (not FULL), holds a lock \
                 that others have waited for, one of them for at least min_seconds. At least many wait: critical; none for \
-                long_seconds: medium; else high. Not for a queue behind DDL that another session holds up, too \
+                long_seconds: medium; else high. Not where it waits itself for who has pinned a page with an open cursor, \
+                or in the only long statement on the table: that one holds up all (sessions_blocked). Not for a queue behind DDL that another session holds up, too \
                 (lock_queue_behind_ddl).",
     effect: "DDL waits until it is done, which on a large table takes hours, and everything else on the table waits behind the DDL.",
     workaround: "Let the VACUUM finish, and run the DDL after it: the one to prevent wraparound is started again when it is cancelled, \
@@ -97,9 +98,16 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
         weight: count as u64,
         summary: format!("{} for {}; the longest for {}", sessions_wait(count), name, duration(waiting.longest_seconds)),
         cause: format!(
-            "{} ({who}) {doing}.{} {}{}{}",
+            "{} ({who}) {doing}.{} {}{}{}{}",
             capital(name),
             blocking.last_statement(root),
+            match at_pin(session) {
+                true => {
+                    "At this moment it waits for a page that somebody has pinned (BufferPin), whom the server does not name: if it lasts, \
+                     it does not go on before that one does. Look for long statements and open cursors on the table (dbre.long_running). "
+                }
+                false => "",
+            },
             match in_front.first() {
                 Some(party) => format!(
                     "The {} waits for it, and others queue behind that: fix_sql cancels what waits{}.",
@@ -109,8 +117,10 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
                         false => ", with all that its transaction has done",
                     }
                 ),
-                None => "Nobody queues behind those that wait: no fix_sql, they go on when it is done, or are cancelled where they run."
-                    .to_string(),
+                None => format!(
+                    "Nobody queues behind those that wait: no fix_sql, they {}are cancelled where they run.",
+                    if at_pin(session) { "" } else { "go on when it is done, or " }
+                ),
             },
             match tree.others.is_empty() {
                 true => String::new(),
@@ -130,6 +140,10 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
         verify_sql: Some(blocking::verify_sql(&[root])),
         ..Finding::that_changes_nothing()
     })
+}
+
+fn at_pin(session: &Session) -> bool {
+    session.wait.as_ref().is_some_and(|wait| wait.event.eq_ignore_ascii_case("BufferPin"))
 }
 
 fn named(session: &Session) -> &'static str {

@@ -65,7 +65,7 @@ struct Contended<'a> {
 
 pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared], names: &mut RelationNames) -> Vec<Party> {
     let identities = Identities::of(&snapshot.entries, prepared);
-    let unlocked = without_locks::waits(sessions);
+    let unlocked = without_locks::waits(sessions, &snapshot.entries, names);
     let contended = contended(&snapshot.entries, &identities);
     let who = contended.values().flatten().map(|(who, _)| *who);
     let who: BTreeSet<Who> =

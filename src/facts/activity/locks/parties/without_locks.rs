@@ -1,15 +1,21 @@
 //! Waits for other sessions that are no waits for locks.
 
-use super::super::{Kind, Target, read};
+use super::super::read::{self, Entry};
+use super::super::relation_names::RelationNames;
+use super::super::target::Tag;
+use super::super::{Kind, Mode, Target};
 use super::{LockWait, Who};
 use crate::facts::activity::Session;
+use crate::facts::migration::text::lexer::{self, Tokens};
 use pgrx::pg_sys;
+use std::collections::HashSet;
 
 /// Who waits, for what, and whose end it needs.
 pub type Unlocked = (Who, LockWait, Vec<Who>);
 
-pub fn waits(sessions: &[Session]) -> Vec<Unlocked> {
-    safe_snapshots(sessions).into_iter().chain(recovery(sessions)).collect()
+pub fn waits(sessions: &[Session], entries: &[Entry], names: &mut RelationNames) -> Vec<Unlocked> {
+    let pinned = sessions.iter().filter_map(|session| pinned(session, sessions, entries, names));
+    safe_snapshots(sessions).into_iter().chain(recovery(sessions)).chain(pinned).collect()
 }
 
 fn wait(session: &Session, kind: Kind, name: String, seconds: Option<f64>) -> LockWait {
@@ -82,6 +88,58 @@ fn oldest_snapshots(mut sessions: Vec<&Session>) -> Vec<&Session> {
     groups.flat_map(|group| group.iter().copied().filter(|s| s.snapshot_age == of_database(group))).collect()
 }
 
+/// A VACUUM that has to clean up a page which somebody has pinned, as a cursor on it does for as long as it is open.
+fn pinned(vacuum: &Session, sessions: &[Session], entries: &[Entry], names: &mut RelationNames) -> Option<Unlocked> {
+    if !waits_at(vacuum, "BufferPin") {
+        return None;
+    }
+    let own = vacuum.leader.unwrap_or(vacuum.pid);
+    let vacuums = |entry: &&Entry| {
+        entry.leader == own && entry.tag.kind() == Kind::Relation && entry.holds.has(Mode::ShareUpdateExclusive)
+    };
+    let tables: HashSet<Tag> = entries.iter().filter(vacuums).map(|entry| entry.tag).collect();
+    let of_others: Vec<&Entry> =
+        entries.iter().filter(|entry| tables.contains(&entry.tag) && entry.leader != own).collect();
+    let holds = |session: &&Session| of_others.iter().any(|entry| entry.pid == session.pid);
+    let pinning = pinning(sessions.iter().filter(holds).collect());
+    let table = of_others.iter().find(|entry| pinning.first().is_some_and(|session| session.pid == entry.pid))?.tag;
+    let of = names.target(&table).name;
+    let name = match pinning.len() {
+        1 => format!("a page of {of} that is pinned (estimated: by who looks at it)"),
+        many => format!("a page of {of} that is pinned (estimated: by one of {many} who look at it)"),
+    };
+    // At most, for since when is written nowhere.
+    let since = |session: &&Session| if session.runs() { session.query_seconds } else { session.state_seconds };
+    let looks = pinning.iter().filter_map(since).max_by(f64::total_cmp);
+    let seconds = looks.into_iter().chain(vacuum.query_seconds).min_by(f64::total_cmp);
+    let mut wait = wait(vacuum, Kind::Page, name, seconds);
+    wait.target.database = vacuum.database_oid.unwrap_or_default();
+    Some((Who::Process(own), wait, pinning.iter().map(|session| Who::Process(session.pid)).collect()))
+}
+
+/// Who of those that have a table locked has pinned a page of it for long: who is idle and has a snapshot still, which an open cursor
+/// keeps; without such a one, the only one whose statement lasts. What others run passes from page to page.
+fn pinning(holders: Vec<&Session>) -> Vec<&Session> {
+    let open = |session: &&Session| session.in_transaction_and_idle() && session.snapshot_age.is_some();
+    let lasts = |session: &&Session| {
+        session.runs() && !session.waits_for_lock() && session.query_seconds.is_some_and(|seconds| seconds >= 1.0)
+    };
+    let cursors: Vec<&Session> = holders.iter().copied().filter(open).collect();
+    let fetches = |session: &&Session| {
+        let query = session.query.as_deref().unwrap_or_default();
+        let first = Tokens::of(query).find(|token| token.kind != lexer::Kind::Comment);
+        first.is_some_and(|token| token.word("fetch") || token.word("move") || token.word("declare"))
+    };
+    let fetching: Vec<&Session> = cursors.iter().copied().filter(fetches).collect();
+    let running: Vec<&Session> = holders.into_iter().filter(lasts).collect();
+    match (fetching.is_empty(), cursors.is_empty(), running.len()) {
+        (false, ..) => fetching,
+        (true, false, _) => cursors,
+        (true, true, 1) => running,
+        _ => Vec::new(),
+    }
+}
+
 /// At most, for since when is written nowhere: since the WAL that it replays has come, or, as long as none was waited for, since the last
 /// commit that it has replayed; and no longer than those take who are in the way.
 fn replay_waits_for(blockers: &[&Session]) -> Option<f64> {
@@ -100,6 +158,29 @@ mod unit_tests {
 
     fn session(pid: i32, database: u32, snapshot_age: i64) -> Session {
         Session { pid, database_oid: Some(database), snapshot_age: Some(snapshot_age), ..Session::default() }
+    }
+
+    #[test]
+    fn who_has_a_page_pinned() {
+        use crate::facts::activity::State;
+        let of = |pid: i32, state: State, snapshot_age: Option<i64>, query: &str| Session {
+            pid,
+            state: Some(state),
+            snapshot_age,
+            query: Some(query.to_string()),
+            query_seconds: Some(5.0),
+            ..Session::default()
+        };
+        let idle = of(1, State::IdleInTransaction, None, "select 1");
+        let snapshot = of(2, State::IdleInTransaction, Some(7), "select 1");
+        let cursor = of(3, State::IdleInTransaction, Some(7), "/* page 2 */ Fetch 10 from c");
+        let report = of(4, State::Active, Some(7), "select * from t");
+        let young = Session { query_seconds: Some(0.1), ..report.clone() };
+        let pids = |all: &[&Session]| pinning(all.to_vec()).iter().map(|session| session.pid).collect::<Vec<_>>();
+        assert_eq!(pids(&[&idle, &snapshot, &cursor, &report]), [3]);
+        assert_eq!(pids(&[&idle, &snapshot, &report]), [2]);
+        assert_eq!(pids(&[&idle, &report, &young]), [4]);
+        assert!(pids(&[&report, &report]).is_empty() && pids(&[&idle, &young]).is_empty());
     }
 
     #[test]

@@ -1,0 +1,243 @@
+//! What pool_pressure() and long_running say of sessions that are easily taken for others: what they propose must fit the session.
+
+use crate::pool_pressure::{alone, connect, fix, has, only, pressure, server};
+use crate::server::{Database, execute, query, shown, text, trial, value, wait_until};
+use libtest_mimic::Trial;
+use postgres::Client;
+use serde_json::Value;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+pub fn trials(server: &Arc<crate::server::Server>) -> Vec<Trial> {
+    vec![
+        alone("pool_truth::timeouts_that_a_database_has", timeouts),
+        trial(server, "pool_truth::a_page_that_a_cursor_has_pinned", pinned),
+        trial(server, "pool_truth::a_procedure_that_commits", procedure),
+        trial(server, "pool_truth::a_copy_without_its_client", copy),
+        trial(server, "pool_truth::hidden_and_blocked", hidden),
+        alone("pool_truth::commits_of_a_healthy_server", healthy),
+    ]
+}
+
+/// Of the database alone.
+fn found(client: &mut Client, rule: &str) -> Option<Value> {
+    let (findings, _) = pressure(client, "current_database()");
+    has(&findings, rule).then(|| only(&findings, rule).clone())
+}
+
+/// Sends it, and waits until its session waits at the event.
+fn busy_at(database: &Database, sql: &str, event: &str) -> i32 {
+    let mut client = database.connect();
+    let pid: i32 = value(&mut client, "select pg_backend_pid()");
+    let statement = sql.to_string();
+    thread::spawn(move || drop(client.batch_execute(&statement)));
+    let waits = format!("select count(*) from pg_stat_activity where pid = {pid} and wait_event = '{event}'");
+    let mut other = database.connect();
+    wait_until(sql, || value::<i64>(&mut other, &waits) == 1);
+    pid
+}
+
+fn timeouts() {
+    let database = server(&[]);
+    let mut client = database.connect();
+    execute(&mut client, "create role shop login");
+    execute(&mut client, "create database second");
+    for (name, value) in
+        [("statement_timeout", "10min"), ("lock_timeout", "1s"), ("idle_in_transaction_session_timeout", "10min")]
+    {
+        execute(&mut client, &format!("alter database pool set {name} = '{value}'"));
+    }
+    let second = Database { server: database.server.clone(), name: "second".to_string() };
+    let _open = [connect(&database, "shop", "api"), connect(&second, "shop", "api")];
+    let finding = only(&pressure(&mut client, "").0, "timeouts_not_set").clone();
+    let cause = text(&finding, "cause");
+    assert!(cause.contains("statement_timeout in second, lock_timeout in second;"), "{finding:#}");
+    assert!(cause.contains("pool (statement_timeout)"), "{finding:#}");
+    assert!(!value::<bool>(&mut client, text(&finding, "verify_sql").trim_end_matches(';')));
+    fix(&mut client, &finding);
+    let of = |database: &Database| {
+        let mut session = connect(database, "shop", "api");
+        let settings = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+        settings.map(|name| value::<String>(&mut session, &format!("select current_setting('{name}')")))
+    };
+    assert_eq!(of(&database), ["10min", "1s", "10min"], "its own stay: {finding:#}");
+    assert_eq!(of(&second), ["1min", "10s", "1min"], "{finding:#}");
+    assert!(!has(&pressure(&mut client, "").0, "timeouts_not_set"));
+    execute(&mut client, text(&finding, "rollback_sql"));
+    assert_eq!(of(&second), ["0", "0", "0"], "{finding:#}");
+    // Where no database has its own, the role gets it.
+    for name in ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"] {
+        execute(&mut client, &format!("alter database pool reset {name}"));
+    }
+    let finding = only(&pressure(&mut client, "").0, "timeouts_not_set").clone();
+    assert!(text(&finding, "fix_sql").starts_with("alter role shop set "), "{finding:#}");
+    assert!(text(&finding, "cause").contains("statement_timeout in pool and second"), "{finding:#}");
+    fix(&mut client, &finding);
+    assert!(!has(&pressure(&mut client, "").0, "timeouts_not_set"));
+}
+
+fn pinned(database: &Database) {
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        "create table pin (id int) with (autovacuum_enabled = off); insert into pin select generate_series(1, 5);
+         select dbre.configure_rule('sessions_blocked', options => '{\"min_seconds\": 0}');
+         select dbre.configure_rule('vacuum_blocks_ddl', options => '{\"min_seconds\": 0}')",
+    );
+    let mut cursor = database.connect();
+    execute(&mut cursor, "begin; declare c cursor for select * from pin; fetch 1 from c");
+    let pid: i32 = value(&mut database.connect(), "select pid from pg_locks where relation = 'pin'::regclass");
+    // Who has it locked too, but has no page pinned.
+    let mut idle = database.connect();
+    execute(&mut idle, "begin; select * from pin");
+    execute(&mut client, "delete from pin where id = 3");
+    let vacuum = busy_at(database, "vacuum (freeze, disable_page_skipping) pin", "BufferPin");
+    // Nobody waits for the VACUUM.
+    let alone = found(&mut client, "sessions_blocked").expect("the VACUUM waits");
+    assert!(text(&alone, "object").starts_with(&format!("session {pid} ")), "{alone:#}");
+    assert_eq!(alone["evidence"]["waiting"][0]["pid"], vacuum, "{alone:#}");
+    let waits_for = text(&alone["evidence"]["waiting"][0], "waits_for");
+    assert!(waits_for.contains("a page of relation public.pin that is pinned"), "{alone:#}");
+
+    busy_at(database, "alter table pin alter column id set statistics 50", "relation");
+    let finding = found(&mut client, "sessions_blocked").expect("two wait");
+    assert_eq!(finding["evidence"]["blocked"], 2, "{finding:#}");
+    assert!(found(&mut client, "vacuum_blocks_ddl").is_none(), "it holds up nobody by itself");
+    let tree: Vec<Value> =
+        query(&mut client, "select to_jsonb(l) from dbre.lock_tree l where database = current_database()")
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+    assert_eq!(tree.len(), 3, "{}", shown(&tree));
+    fix(&mut client, &finding);
+    let waits = format!("select count(*) from pg_stat_activity where pid = {vacuum} and state = 'active'");
+    wait_until("the VACUUM ends", || value::<i64>(&mut client, &waits) == 0);
+    assert!(cursor.batch_execute("select 1").is_err() && idle.batch_execute("select 1").is_ok(), "{finding:#}");
+}
+
+const MIGRATE: &str =
+    "create table batches (id int primary key, n int); insert into batches select g, 0 from generate_series(1, 100) g;
+    create procedure migrate() language plpgsql as $$ begin
+        for batch in 1..100 loop update batches set n = 1 where id = batch; perform pg_sleep(0.4); commit; end loop;
+    end $$;
+    select dbre.configure_rule('long_running_statement', options => '{\"min_seconds\": 1}');
+    select dbre.configure_rule('sessions_blocked', options => '{\"min_seconds\": 0}')";
+
+fn procedure(database: &Database) {
+    let mut client = database.connect();
+    execute(&mut client, MIGRATE);
+    let pid = busy_at(database, "call migrate()", "PgSleep");
+    let done = "select count(*) from batches where n = 1";
+    wait_until("it has committed", || value::<i64>(&mut client, done) > 2);
+    let finding = found(&mut client, "long_running_statement").expect("it runs");
+    assert!(text(&finding, "risk").starts_with("It has committed within this statement: what it has"), "{finding:#}");
+    assert!(!text(&finding, "risk").contains("xact_start"), "{finding:#}");
+    // Nor is its end bound to the transaction of the moment where its session has to end.
+    let key =
+        "do $$ begin perform pg_advisory_lock(7); for n in 1..100 loop perform pg_sleep(0.2); commit; end loop; end $$";
+    busy_at(database, key, "PgSleep");
+    busy_at(database, "select pg_advisory_lock(7)", "advisory");
+    thread::sleep(Duration::from_millis(500));
+    execute(&mut client, "select dbre.configure_rule('advisory_lock_waits', options => '{\"min_seconds\": 0}')");
+    let waits = found(&mut client, "advisory_lock_waits").expect("one waits");
+    assert!(!text(&waits, "fix_sql").contains("xact_start"), "{waits:#}");
+    thread::sleep(Duration::from_millis(500));
+    execute(&mut client, text(&waits, "fix_sql"));
+    let verify = text(&waits, "verify_sql");
+    wait_until(verify, || value::<bool>(&mut client, verify.trim_end_matches(';')));
+
+    let before: i64 = value(&mut client, done);
+    fix(&mut client, &finding);
+    let runs = format!("select count(*) from pg_stat_activity where pid = {pid} and state = 'active'");
+    assert_eq!(value::<i64>(&mut client, &runs), 0);
+    assert!(value::<i64>(&mut client, done) >= before, "what is committed stays");
+}
+
+fn copy(database: &Database) {
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        "create table orders (id int); select dbre.configure_rule('xmin_held_back', options => '{\"min_transactions\": 3}');
+         select dbre.configure_rule('long_running_statement', options => '{\"min_seconds\": 1}')",
+    );
+    let mut loader = database.connect();
+    execute(&mut loader, "begin");
+    // Nothing is sent.
+    let rows = loader.copy_in("copy orders from stdin").unwrap();
+    let waits = "select count(*) from pg_stat_activity where wait_event = 'ClientRead' and state = 'active'";
+    wait_until("it waits for its client", || value::<i64>(&mut client, waits) >= 1);
+    (0..5).for_each(|_| execute(&mut client, "select pg_current_xact_id()"));
+    thread::sleep(Duration::from_millis(1100));
+    let statement = found(&mut client, "long_running_statement").expect("it runs");
+    assert!(text(&statement, "summary").contains("a COPY that waits for its client"), "{statement:#}");
+    assert!(statement["fix_sql"].is_string(), "{statement:#}");
+    let held = found(&mut client, "xmin_held_back").expect("it holds back");
+    assert!(text(&held, "cause").contains("It waits for its client, and has copied 0 bytes in 1."), "{held:#}");
+    assert!(!text(&held, "cause").contains("No fix") && !text(&held, "app_fix").contains("Let it end"), "{held:#}");
+    fix(&mut client, &held);
+    assert!(found(&mut client, "xmin_held_back").is_none() && found(&mut client, "long_running_statement").is_none());
+    drop(rows);
+}
+
+fn hidden(database: &Database) {
+    let mut client = database.connect();
+    let role = format!("{}_nobody", database.name);
+    execute(
+        &mut client,
+        &format!(
+            "create table t (id int); create role {role} login; grant usage on schema dbre to {role};
+             grant select on dbre.long_running to {role}; grant execute on function dbre.long_running() to {role}"
+        ),
+    );
+    let mut holder = database.connect();
+    execute(&mut holder, "begin; lock table t; select pg_current_xact_id()");
+    let pid = busy_at(database, "begin; select pg_current_xact_id(); select * from t", "relation");
+    let mut nobody = database.connect_as(&role);
+    let rows = query(
+        &mut nobody,
+        "select pid, kind, blocked from dbre.long_running where database = current_database() order by blocked",
+    );
+    let rows: Vec<(i32, String, bool)> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    let seen: Vec<(bool, &str, bool)> =
+        rows.iter().map(|(of, kind, blocked)| (*of == pid, &kind[..], *blocked)).collect();
+    assert_eq!(seen, [(false, "hidden", false), (true, "hidden", true)]);
+    drop((holder, nobody));
+    execute(&mut client, &format!("drop owned by {role}"));
+}
+
+/// Twenty clients that commit all the time, each within milliseconds: nobody waits for long.
+fn healthy() {
+    let database = server(&["max_connections = 60"]);
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        "create role app login; create table counters (id int primary key, n int); grant all on counters to app; \
+        insert into counters select g, 0 from generate_series(1, 20) g; alter role app set statement_timeout = '60s'; \
+        alter role app set lock_timeout = '10s'; alter role app set idle_in_transaction_session_timeout = '60s'",
+    );
+    let pids: Vec<i32> = (0..20)
+        .map(|_| {
+            let mut session = connect(&database, "app", "api");
+            let pid = value(&mut session, "select pg_backend_pid()");
+            thread::spawn(move || {
+                while session
+                    .batch_execute("update counters set n = n + 1 where id = pg_backend_pid() % 20 + 1")
+                    .is_ok()
+                {}
+            });
+            pid
+        })
+        .collect();
+    for _ in 0..100 {
+        let (findings, _) = pressure(&mut client, "");
+        let waits: Vec<Value> = findings
+            .into_iter()
+            .filter(|finding| text(finding, "rule").starts_with("waits_on") && finding["severity"] != "low")
+            .collect();
+        assert!(waits.is_empty(), "{}", shown(&waits));
+    }
+    for pid in pids {
+        query(&mut client, &format!("select pg_terminate_backend({pid})"));
+    }
+}
