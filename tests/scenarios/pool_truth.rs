@@ -66,6 +66,12 @@ fn timeouts() {
     assert!(!has(&pressure(&mut client, "").0, "timeouts_not_set"));
     execute(&mut client, text(&finding, "rollback_sql"));
     assert_eq!(of(&second), ["0", "0", "0"], "{finding:#}");
+    // A 0 of a database is no timeout.
+    execute(&mut client, "alter database pool set statement_timeout = 0");
+    let finding = only(&pressure(&mut client, "").0, "timeouts_not_set").clone();
+    assert!(text(&finding, "cause").contains("statement_timeout in pool and second"), "{finding:#}");
+    assert!(!text(&finding, "cause").contains("pool (statement_timeout)"), "{finding:#}");
+    assert!(text(&finding, "fix_sql").contains("in database pool set statement_timeout"), "{finding:#}");
     // Where no database has its own, the role gets it.
     for name in ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"] {
         execute(&mut client, &format!("alter database pool reset {name}"));
