@@ -150,7 +150,8 @@ impl Session {
     /// What it runs (CALL, DO) has committed, and goes on in its next transaction.
     pub fn has_committed_within(&self) -> bool {
         let begun = self.transaction_seconds.zip(self.query_seconds);
-        self.runs() && begun.is_some_and(|(transaction, statement)| transaction < statement)
+        // A call by the fast path shows when the statement before it began.
+        self.state == Some(State::Active) && begun.is_some_and(|(transaction, statement)| transaction < statement)
     }
 
     pub fn in_transaction_and_idle(&self) -> bool {
