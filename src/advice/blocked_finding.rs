@@ -1,6 +1,8 @@
 //! What findings on those whom one root holds up have in common.
 
 use super::blocked_builds::wait_alone;
+use super::blocked_in_turn::InTurn;
+use super::blocked_replication;
 use super::blocked_trees::{Reason, Tree, trees};
 use super::blocking::{self, Blocking};
 use super::end_parties::Script;
@@ -47,6 +49,7 @@ pub fn of_roots(
     let finding = |tree: Tree| {
         let mut finding = of_tree(&blocking, &tree, options)?;
         complete(&blocking, &tree, &mut finding);
+        blocked_replication::tell(&blocking, &tree.waiting, &mut finding);
         Some(finding)
     };
     trees(&blocking, reason).into_iter().filter_map(finding).collect()
@@ -59,11 +62,16 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
     }
     let roots = blocking.parties(&tree.roots);
     let (count, way) = (tree.waiting.len(), Way::of(blocking, tree));
+    let in_turn = InTurn::of(blocking, tree);
     let (script, after) = match way {
-        Way::End => (blocking.end_all(&roots), count - tree.freed),
-        Way::Cancel => cancel(blocking, tree),
+        // Whether they go on depends on what the server does not show.
+        Way::End => (blocking.end_all(&roots), in_turn.is_none().then(|| count - tree.freed)),
+        Way::Cancel => {
+            let (script, after) = cancel(blocking, tree);
+            (script, Some(after))
+        }
         Way::None => {
-            (Err("nobody waits for what waits, and it goes on by itself when that is done".to_string()), count)
+            (Err("nobody waits for what waits, and it goes on by itself when that is done".to_string()), Some(count))
         }
     };
     let mut evidence = match roots.as_slice() {
@@ -83,7 +91,7 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
         let others = blocking.parties(&tree.others);
         evidence.insert("also_held_up_by".to_string(), others.iter().map(|party| blocking.identity(party)).collect());
     }
-    Some(Finding {
+    let mut finding = Finding {
         severity: match way {
             Way::None => Severity::low,
             _ => severity(options, count, waiting.longest_seconds),
@@ -108,7 +116,11 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
         risk: script.map_or_else(|_| Finding::that_changes_nothing().risk, |script| script.risk),
         verify_sql: Some(blocking::verify_sql(&roots)),
         ..Finding::that_changes_nothing()
-    })
+    };
+    if let Some(in_turn) = in_turn {
+        in_turn.tell(blocking, &mut finding);
+    }
+    Some(finding)
 }
 
 /// One root is what it is; several are told by what they hold, for each may be another a moment later.

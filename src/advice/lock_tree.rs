@@ -225,6 +225,7 @@ mod unit_tests {
                     mode: None,
                     seconds: Some(1000.0 - place as f64),
                     blockers: blockers.iter().map(|(party, holds)| Blocker { party: *party, holds: *holds }).collect(),
+                    next: Vec::new(),
                 }],
             },
             holds: Vec::new(),

@@ -2,7 +2,9 @@
 
 pub mod blocked_builds;
 pub mod blocked_finding;
+mod blocked_in_turn;
 pub mod blocked_replay;
+pub mod blocked_replication;
 pub mod blocked_trees;
 pub mod blocking;
 mod blocking_words;

@@ -24,13 +24,13 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-fn open(database: &Database, application: &str, sql: &str) -> Client {
+pub fn open(database: &Database, application: &str, sql: &str) -> Client {
     let mut session = connect(database, "postgres", application);
     execute(&mut session, sql);
     session
 }
 
-fn wait(database: &Database, application: &str, sql: &str) {
+pub fn wait(database: &Database, application: &str, sql: &str) {
     busy(connect(database, "postgres", application), sql);
 }
 

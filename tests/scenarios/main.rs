@@ -22,6 +22,7 @@ mod index_advice_privileges;
 mod index_advice_tables;
 mod lock_roots;
 mod lock_tree;
+mod lock_turns;
 mod long_running;
 mod migration_corpus;
 mod migration_differential;
@@ -172,6 +173,7 @@ fn main() {
     trials.extend(pool_settings::trials());
     trials.extend(lock_roots::trials());
     trials.extend(lock_tree::trials());
+    trials.extend(lock_turns::trials());
     trials.extend(pool_callers::trials());
     trials.extend(pool_leak::trials());
     trials.extend(pool_truth::trials(&server));

@@ -14,6 +14,7 @@ mod progress;
 mod replication_slots;
 mod session;
 pub mod sized_role;
+mod subscriptions;
 mod temporary_tables;
 pub mod timeouts;
 mod transaction_ids;
@@ -38,7 +39,7 @@ pub use usual::{Usual, UsualTimes};
 
 use crate::db;
 use crate::measure;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::thread::available_parallelism;
 
 /// What statements usually take that run for less is not asked for.
@@ -61,6 +62,8 @@ pub struct Activity {
     pub locks: Locks,
     pub progress: Vec<Progress>,
     pub replication_slots: Vec<ReplicationSlot>,
+    /// Names of subscriptions, by the processes that work for them.
+    pub subscriptions: BTreeMap<i32, String>,
     pub transaction_ids: TransactionIds,
     pub usual: UsualTimes,
     pub synchronous_standby_names: String,
@@ -103,9 +106,17 @@ impl Activity {
         let Activity { sessions, left_out, .. } = &mut activity;
         let progress = part("progress of maintenance", left_out, progress::read);
         let replication_slots = part("replication slots", left_out, replication_slots::read);
+        let subscriptions = match part("subscriptions", left_out, || Some(subscriptions::read())) {
+            Some(Some(subscriptions)) => subscriptions,
+            Some(None) => {
+                left_out.push(locked("pg_subscription: names of subscriptions"));
+                BTreeMap::new()
+            }
+            None => BTreeMap::new(),
+        };
         let usual = part("what statements usually take", left_out, || UsualTimes::read(sessions, USUAL_SECONDS));
         let synchronous_standby_names = db::setting("synchronous_standby_names").unwrap_or_default();
-        Activity { progress, replication_slots, usual, synchronous_standby_names, ..activity }
+        Activity { progress, replication_slots, subscriptions, usual, synchronous_standby_names, ..activity }
     }
 
     /// Only who there is, and who blocks whom.

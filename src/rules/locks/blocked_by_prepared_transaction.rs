@@ -11,7 +11,7 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "Sessions wait for a lock that a prepared transaction (PREPARE TRANSACTION) holds, one of them for at least \
-                min_seconds. At least many wait: critical; none for long_seconds: medium; else high.",
+                min_seconds. At least many wait: critical; none for long_seconds: medium; else high, as where a process of replication waits.",
     effect: "No session holds these locks: no timeout ends them, no restart, and nothing in pg_stat_activity shows them.",
     workaround: "Whoever coordinates the two-phase commit decides: COMMIT PREPARED or ROLLBACK PREPARED.",
     sources: &["https://www.postgresql.org/docs/17/sql-prepare-transaction.html"],

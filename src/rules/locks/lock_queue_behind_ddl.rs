@@ -1,4 +1,5 @@
 use crate::advice::blocked_finding::{OPTIONS, sessions_wait, severity};
+use crate::advice::blocked_replication;
 use crate::advice::blocked_trees::{Queue, queues_behind_sessions};
 use crate::advice::blocking::{self, Blocking};
 use crate::advice::end_session::duration;
@@ -18,7 +19,7 @@ pub static RULE: Rule = Rule {
     condition: "A client's request for a lock on a relation, in SHARE UPDATE EXCLUSIVE or a stronger mode, waits for one who holds \
                 it and is no VACUUM, and others would not wait but for this request: it comes before theirs, or its transaction holds \
                 what they want; one of them for at least min_seconds. At least many of them: critical; none for long_seconds: medium; else \
-                high. One finding for a relation.",
+                high, as where a process of replication waits. One finding for a relation.",
     effect: "The table is as good as locked already, though the ALTER TABLE, DROP INDEX or LOCK has not begun: even readers queue \
              behind it, for as long as the longest transaction on the table goes on.",
     workaround: "Cancel the request: where it is the first of its transaction, nothing is lost. Run it again with a lock_timeout of a \
@@ -147,7 +148,7 @@ fn judge(blocking: &Blocking, queue: &Queue, options: &Options) -> Option<Findin
     let script = blocking.end_all(&requests);
     let holders: Vec<Value> =
         blocking.parties(&queue.holders).into_iter().map(|party| Value::Object(blocking.of_root(party))).collect();
-    Some(Finding {
+    let mut finding = Finding {
         severity: severity(options, count, waiting.longest_seconds),
         object: queue.relation.clone(),
         weight: count as u64,
@@ -187,7 +188,9 @@ fn judge(blocking: &Blocking, queue: &Queue, options: &Options) -> Option<Findin
         risk: script.map_or_else(|_| Finding::that_changes_nothing().risk, |script| script.risk),
         verify_sql: Some(blocking::verify_sql(&requests)),
         ..Finding::that_changes_nothing()
-    })
+    };
+    blocked_replication::tell(blocking, &queue.behind, &mut finding);
+    Some(finding)
 }
 
 fn mode(wait: &LockWait) -> &'static str {

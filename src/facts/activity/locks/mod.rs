@@ -1,6 +1,7 @@
 //! Heavyweight locks: who waits for what and whom, what those hold who block, and how full the lock table is.
 
 mod held;
+mod in_turn;
 mod mode;
 mod parties;
 mod read;

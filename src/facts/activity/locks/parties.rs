@@ -3,6 +3,7 @@
 mod without_locks;
 
 use super::held;
+use super::in_turn;
 use super::read::{self, Entry, Snapshot};
 use super::relation_names::RelationNames;
 use super::target::Tag;
@@ -39,6 +40,8 @@ pub struct LockWait {
     /// None: it has only just begun.
     pub seconds: Option<f64>,
     pub blockers: Vec<Blocker>,
+    /// Who may hold it up when these have ended, where it waits for several transactions in turn.
+    pub next: Vec<Who>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +97,7 @@ pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared], name
                 mode: waiter.waits,
                 seconds: waiter.waits_since.map(|since| (snapshot.taken - since).max(0) as f64 / 1e6),
                 blockers: lock.blockers(number, &queue),
+                next: Vec::new(),
             });
         }
     }
@@ -103,6 +107,7 @@ pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared], name
         parties[places[&who]].waits.push(wait);
     }
     let parties = without_bystanders(parties);
+    let parties = in_turn::add(parties, &snapshot.entries, &identities, sessions);
     held::add(parties, &snapshot.entries, &identities, &contended, names)
 }
 

@@ -26,6 +26,7 @@ fn wait(session: &Session, kind: Kind, name: String, seconds: Option<f64>) -> Lo
         mode: None,
         seconds,
         blockers: Vec::new(),
+        next: Vec::new(),
     }
 }
 
