@@ -45,15 +45,15 @@ impl<'a> InTurn<'a> {
             self.waits.iter().filter_map(|(_, wait)| Some(wait.row.as_ref()?.name.as_str())).collect();
         let what = match rows.first() {
             Some(row) => format!(
-                "The lock on {row} may be shared, as foreign keys and FOR SHARE do, and the server shows one holder at a time: {count} that \
-                 may have it, for they have locked rows of that table in a transaction that is open"
+                "The lock on {row} may be shared, as foreign keys and FOR SHARE do it, and the server shows one holder at a time. {count} \
+                 may have it, too, and then hold it up next: their open transactions have locked rows of that table"
             ),
             None if self.waits.iter().any(|(_, wait)| wait.target.kind == Kind::VirtualTransaction) => format!(
-                "What is done CONCURRENTLY waits for each older transaction in turn, and the server shows one at a time: {count} that it \
-                 may wait for next"
+                "What is done CONCURRENTLY waits for each older transaction in turn, and the server shows one at a time. It may \
+                 wait for {count} next"
             ),
             None => format!(
-                "It waits for each transaction that writes in turn, and the server shows one at a time: {count} that it may wait for next"
+                "It waits for each transaction that writes in turn, and the server shows one at a time. It may wait for {count} next"
             ),
         };
         finding.cause.push_str(&format!(" {what}: {named}."));
