@@ -17,7 +17,7 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "A session, which waits for no lock itself, holds a lock that others have waited for, one of them for at least \
-                min_seconds; or, on a standby, a snapshot that replay waits for. Whoever waits does something CONCURRENTLY that \
+                min_seconds, or a page pinned that VACUUM waits for; or, on a standby, a snapshot that replay waits for. Whoever waits does something CONCURRENTLY that \
                 waits for a transaction's end, and nobody waits for it: low. Else at least many wait: critical; none for long_seconds: \
                 medium; else high, as where a process of replication waits. One finding for each such \
                 session, over whatever chain; sessions of whom to end one alone frees nobody share one. Not for those who wait only \
