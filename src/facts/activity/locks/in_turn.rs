@@ -45,13 +45,17 @@ pub fn add(mut parties: Vec<Party>, entries: &[Entry], identities: &Identities, 
     let of_wait = |party: &Party, wait: &LockWait| {
         let blockers: BTreeSet<Who> = wait.blockers.iter().map(|blocker| parties[blocker.party].who).collect();
         let mut next = candidates.of(party, wait, &blockers);
+        next.retain(|who| *who != party.who && !blockers.contains(who));
+        if next.is_empty() {
+            return Vec::new();
+        }
         // Who wants the same row has not got it.
         let same = |other: &LockWait| {
             wait.row.is_some() && (Some(&other.target) == wait.row.as_ref() || other.row == wait.row)
         };
         let wants: BTreeSet<Who> =
             parties.iter().filter(|other| other.waits.iter().any(same)).map(|other| other.who).collect();
-        next.retain(|who| *who != party.who && !blockers.contains(who) && !wants.contains(who));
+        next.retain(|who| !wants.contains(who));
         Vec::from_iter(next)
     };
     let found: Vec<Vec<Vec<Who>>> =
@@ -83,12 +87,14 @@ impl Candidates<'_> {
     /// Several hold one row only where all of them but one have merely locked it, which takes ROW SHARE on its table.
     fn lockers(&self, wait: &LockWait, relation: (u32, u32), blockers: &BTreeSet<Who>) -> BTreeSet<Who> {
         let Some(holders) = self.relations.get(&relation) else { return BTreeSet::new() };
-        let shares = |who: &Who| holders.get(who).is_some_and(|modes| modes.has(Mode::RowShare));
-        let others = holders.iter().filter(|(who, modes)| match blockers.iter().any(shares) {
+        let shares = |modes: &Modes| modes.has(Mode::RowShare);
+        let shared = blockers.iter().filter_map(|who| holders.get(who)).any(shares);
+        let others = holders.iter().filter(|(_, modes)| match shared {
             true => modes.strongest() >= Some(Mode::RowShare),
-            false => shares(who) && self.wants_whole_row(wait),
+            false => shares(modes),
         });
-        others.map(|(who, _)| *who).collect()
+        let others: BTreeSet<Who> = others.map(|(who, _)| *who).collect();
+        if shared || others.is_empty() || self.wants_whole_row(wait) { others } else { BTreeSet::new() }
     }
 
     /// It waits for those, too, who have changed nothing of the row and only keep its key, as foreign keys do.
