@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use postgres::types::Type;
 use serde_json::Value;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +25,10 @@ const VECTORS: &str = "vectors (dbre.vector_index_advice())";
 const ACTIVITY: &str = "activity of this moment (dbre.pool_pressure())";
 const PGBOUNCER: &str = "PgBouncer's console (dbre.pgbouncer_pressure())";
 const BURSTS: &str = "bursts that the hook has seen (dbre.n_plus_one())";
+
+/// These count what sessions of all databases take: while an example of theirs is judged, no other leaves sessions.
+const OF_THE_SERVER: [&str; 2] = ["connection_slots_saturated", "parallel_workers_exhausted"];
+static SESSIONS: RwLock<()> = RwLock::new(());
 
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
     let database = Database::create(server);
@@ -148,8 +152,10 @@ fn example_holds(database: &Database, rule: &Value, example: &Value) {
     write_log(database);
     let needs = |need: &str| needs(rule, need);
     let live = needs(ACTIVITY) || needs(PGBOUNCER);
-    let _sessions = live.then(|| Sessions::open(database));
     let id = text(rule, "rule");
+    let alone = OF_THE_SERVER.contains(&id).then(|| SESSIONS.write().unwrap_or_else(PoisonError::into_inner));
+    let _among = (live && alone.is_none()).then(|| SESSIONS.read().unwrap_or_else(PoisonError::into_inner));
+    let _sessions = live.then(|| Sessions::open(database));
     let found = |settings: &str| found(database, rule, settings);
     let wanted = example["finds"].as_u64().unwrap();
     let mut findings = found("");
