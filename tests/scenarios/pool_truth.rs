@@ -12,7 +12,7 @@ use std::time::Duration;
 pub fn trials(server: &Arc<crate::server::Server>) -> Vec<Trial> {
     vec![
         alone("pool_truth::timeouts_that_a_database_has", timeouts),
-        trial(server, "pool_truth::a_page_that_a_cursor_has_pinned", pinned),
+        alone("pool_truth::a_page_that_a_cursor_has_pinned", pinned),
         trial(server, "pool_truth::a_procedure_that_commits", procedure),
         trial(server, "pool_truth::a_copy_without_its_client", copy),
         trial(server, "pool_truth::hidden_and_blocked", hidden),
@@ -83,7 +83,9 @@ fn timeouts() {
     assert!(!has(&pressure(&mut client, "").0, "timeouts_not_set"));
 }
 
-fn pinned(database: &Database) {
+/// On a server of its own: a transaction of another trial may be older than the rows, which VACUUM then need not freeze.
+fn pinned() {
+    let database = &server(&[]);
     let mut client = database.connect();
     execute(
         &mut client,
