@@ -114,7 +114,10 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
         impact: object! { "sessions_waiting": change((count, "measured"), (after, "estimated")) },
         fix_sql: script.as_ref().ok().map(|script| script.sql.clone()),
         risk: script.map_or_else(|_| Finding::that_changes_nothing().risk, |script| script.risk),
-        verify_sql: Some(blocking::verify_sql(&roots)),
+        verify_sql: Some(blocking::verify_sql(
+            &roots,
+            &in_turn.as_ref().map_or_else(Vec::new, |in_turn| in_turn.statements(blocking)),
+        )),
         ..Finding::that_changes_nothing()
     };
     if let Some(in_turn) = in_turn {

@@ -60,18 +60,11 @@ impl<'a> InTurn<'a> {
         let shown: Vec<String> = self.next.iter().take(SHOWN).map(|who| name(&party(who))).collect();
         finding.evidence.insert("may_hold_it_up_next".to_string(), shown.into());
         finding.evidence.insert("may_hold_it_up_next_count".to_string(), self.next.len().into());
-        let statements: Vec<String> =
-            self.waits.iter().filter_map(|(party, _)| statement(blocking.session(party)?)).collect();
-        if let Some(verify) = finding.verify_sql.as_mut().filter(|_| !statements.is_empty()) {
-            *verify = verify.replace(
-                " as cured;",
-                &format!(
-                    " and not exists (select from pg_catalog.pg_stat_get_activity(null) where wait_event_type = 'Lock' and (pid, \
-                     query_start) in ({})) as cured;",
-                    statements.join(", ")
-                ),
-            );
-        }
+    }
+
+    /// Of those that wait, which may go on waiting for another: the process, and when its statement began.
+    pub fn statements(&self, blocking: &Blocking) -> Vec<String> {
+        self.waits.iter().filter_map(|(party, _)| statement(blocking.session(party)?)).collect()
     }
 }
 

@@ -187,13 +187,30 @@ pub fn why_no_fix<T>(ending: &Result<T, String>) -> String {
     ending.as_ref().err().map_or(String::new(), |why| format!(" No fix_sql: {why}."))
 }
 
-/// True once nobody waits because of one of these.
-pub fn verify_sql(parties: &[&Party]) -> String {
-    verify(parties, "blocks_in_all > 0")
+/// True once nobody waits because of one of these, and none of these statements (its process, and when it began) waits for a lock.
+pub fn verify_sql(parties: &[&Party], statements: &[String]) -> String {
+    let held_up = none_in_tree(parties, "blocks_in_all > 0");
+    if statements.is_empty() {
+        return cured(&held_up);
+    }
+    cured(&format!(
+        "{held_up} and not exists (select from pg_catalog.pg_stat_get_activity(null) where wait_event_type = 'Lock' and (pid, \
+         query_start) in ({}))",
+        statements.join(", ")
+    ))
 }
 
-/// True once this holds for none of these. A parallel worker that waits is its leader in the tree.
+/// True once this holds for none of these.
 pub fn verify(parties: &[&Party], condition: &str) -> String {
+    cured(&none_in_tree(parties, condition))
+}
+
+fn cured(condition: &str) -> String {
+    format!("select {condition} as cured;")
+}
+
+/// A parallel worker that waits is its leader in the tree.
+fn none_in_tree(parties: &[&Party], condition: &str) -> String {
     let pids: Vec<String> = parties.iter().filter_map(|party| pid(party)).map(|pid| pid.to_string()).collect();
     let prepared = parties.iter().filter_map(|party| match party.who {
         Who::Process(_) => None,
@@ -206,7 +223,7 @@ pub fn verify(parties: &[&Party], condition: &str) -> String {
     };
     let each: Vec<String> = processes.into_iter().chain(prepared).collect();
     let which = if each.len() == 1 { each[0].clone() } else { format!("({})", each.join(" or ")) };
-    format!("select not exists (select from dbre.lock_tree where {which} and {condition}) as cured;")
+    format!("not exists (select from dbre.lock_tree where {which} and {condition})")
 }
 
 /// Of the process, or of the leader of parallel workers.

@@ -1,7 +1,7 @@
 //! The recorder of dbre.activity_history, whatever happens to it and to the server.
 
 use crate::activity::{named, running};
-use crate::server::{Database, Server, execute, query, refused, shown, text, value, wait_until};
+use crate::server::{Database, Server, alone, execute, query, refused, shown, text, value, wait_until};
 use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use postgres::Client;
@@ -11,12 +11,6 @@ use std::thread;
 use std::time::Duration;
 
 pub fn trials() -> Vec<Trial> {
-    let alone = |name: &str, body: fn()| {
-        Trial::test(name, move || {
-            body();
-            Ok(())
-        })
-    };
     vec![
         alone("activity_history::by_a_call", by_a_call),
         alone("activity_history::by_a_setting", by_a_setting),

@@ -1,7 +1,7 @@
 //! Whatever happens to sessions, what they share stays usable.
 
 use crate::bursts::{LIST, PRELOADED, Preloaded, TABLES, bursts, holds, lookups, only};
-use crate::server::{Database, Server, execute, query, refused, shown, text, trial, value, wait_until};
+use crate::server::{Database, Server, alone, execute, query, refused, shown, text, trial, value, wait_until};
 use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use postgres::NoTls;
@@ -11,12 +11,6 @@ use std::thread;
 use std::time::Duration;
 
 pub fn trials(server: &Arc<Server>, preloaded: &Preloaded) -> Vec<Trial> {
-    let alone = |name: &str, body: fn()| {
-        Trial::test(name, move || {
-            body();
-            Ok(())
-        })
-    };
     vec![
         preloaded.trial("bursts::cancelled", cancelled),
         preloaded.trial("bursts::many_at_a_time", many_at_a_time),

@@ -1,7 +1,7 @@
 //! How what others wait for comes free: what a fix ends, what it says is lost with it, and what it lets alone.
 
-use crate::pool_pressure::{alone, busy, connect, fix, only, pressure, server as own_server};
-use crate::server::{Database, Server, execute, query, shown, text, trial, value, wait_until};
+use crate::pool_pressure::{busy, connect, fix, only, pressure, server as own_server};
+use crate::server::{Database, Server, alone, execute, query, shown, text, trial, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
 use serde_json::Value;

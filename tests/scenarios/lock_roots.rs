@@ -1,8 +1,8 @@
 //! Who has to end before the others go on: several holders, VACUUM, migrations, other databases, circles; what a fix promises, it does.
 
 use crate::lock_tree::{RULES, least_seconds};
-use crate::pool_pressure::{alone, busy, connect, fix, has, only, pressure, server, waiting};
-use crate::server::{Database, execute, query, shown, text, value, wait_until};
+use crate::pool_pressure::{busy, connect, fix, has, only, pressure, server, waiting};
+use crate::server::{Database, alone, execute, query, shown, text, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
 use serde_json::{Value, json};

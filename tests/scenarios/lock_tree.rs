@@ -1,7 +1,7 @@
 //! dbre.lock_tree with real sessions: every kind of lock and of blocker, hundreds of waiters; and the findings on them.
 
-use crate::pool_pressure::{alone, busy, connect, has, only, pressure, server, waiting};
-use crate::server::{Server, execute, query, shown, text, value, wait_until};
+use crate::pool_pressure::{busy, connect, has, only, pressure, server, waiting};
+use crate::server::{Server, alone, execute, query, shown, text, value, wait_until};
 use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use postgres::Client;

@@ -2,8 +2,8 @@
 
 use crate::lock_roots::{open, wait};
 use crate::lock_tree::{RULES, least_seconds};
-use crate::pool_pressure::{alone, has, only, pressure, server, waiting};
-use crate::server::{Database, execute, query, shown, text, value, wait_until};
+use crate::pool_pressure::{has, only, pressure, server, waiting};
+use crate::server::{Database, alone, execute, query, shown, text, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! The live server as different callers see it, where nothing is wrong, and on a standby.
 
 use crate::pool_faults::CALLS;
-use crate::pool_pressure::{alone, busy, connect, only, pressure, server, waiting};
-use crate::server::{Server, execute, query, refused, run, shown, text};
+use crate::pool_pressure::{busy, connect, only, pressure, server, waiting};
+use crate::server::{Server, alone, execute, query, refused, run, shown, text};
 use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! What the functions on the live server meet at 3 a.m.: locked catalogs, sessions that come and go, fixes pasted late,
 //! cancels at any time, nonsense.
 
-use crate::pool_pressure::{alone, busy, connect, has, only, pressure, server, try_connect, waiting};
-use crate::server::{Database, Server, execute, query, refused, shown, text, trial, value};
+use crate::pool_pressure::{busy, connect, has, only, pressure, server, try_connect, waiting};
+use crate::server::{Database, Server, alone, execute, query, refused, shown, text, trial, value};
 use libtest_mimic::Trial;
 use serde_json::Value;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! A leak in a real SQLAlchemy pool: the application times out while the server has slots.
 
-use crate::pool_pressure::{alone, connect, has, only, pressure, server};
-use crate::server::{execute, query, shown, text, value, wait_until};
+use crate::pool_pressure::{connect, has, only, pressure, server};
+use crate::server::{alone, execute, query, shown, text, value, wait_until};
 use crate::workload_clients::python;
 use libtest_mimic::Trial;
 use postgres::Client;

@@ -1,6 +1,6 @@
 //! Servers in trouble: real sessions that take, leak, block. What pool_pressure() must say, and that its fixes cure.
 
-use crate::server::{Database, Server, describe, execute, query, shown, text, value, wait_until};
+use crate::server::{Database, Server, alone, describe, execute, query, shown, text, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::{Client, Config, NoTls};
 use serde_json::Value;
@@ -17,13 +17,6 @@ pub fn trials() -> Vec<Trial> {
         alone("pool_pressure::a_deadlock_in_making", deadlock),
         alone("pool_pressure::a_database_and_a_role_at_their_limit", limits),
     ]
-}
-
-pub fn alone(name: &str, body: fn()) -> Trial {
-    Trial::test(name, move || {
-        body();
-        Ok(())
-    })
 }
 
 /// A server of its own: what is judged is the whole of it. The extension is in `postgres`.

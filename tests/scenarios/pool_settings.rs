@@ -1,7 +1,7 @@
 //! What the server's own settings mean for what pool_pressure() says, and how a restart is counted.
 
-use crate::pool_pressure::{alone, busy, connect, has, only, pressure, server};
-use crate::server::{cluster_command, execute, program, run, shown, text, value, wait_until};
+use crate::pool_pressure::{busy, connect, has, only, pressure, server};
+use crate::server::{alone, cluster_command, execute, program, run, shown, text, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
 

@@ -1,7 +1,7 @@
 //! What `dbre.pool_sizing()` measures, and from when: nothing that the server has not counted.
 
-use crate::pool_pressure::{alone, server};
-use crate::server::{execute, query, value};
+use crate::pool_pressure::server;
+use crate::server::{alone, execute, query, value};
 use libtest_mimic::Trial;
 use postgres::Client;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! What pool_pressure() and long_running say of sessions that are easily taken for others: what they propose must fit the session.
 
-use crate::pool_pressure::{alone, connect, fix, has, only, pressure, server};
-use crate::server::{Database, execute, query, shown, text, trial, value, wait_until};
+use crate::pool_pressure::{connect, fix, has, only, pressure, server};
+use crate::server::{Database, alone, execute, query, shown, text, trial, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
 use serde_json::Value;

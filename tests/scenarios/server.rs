@@ -205,6 +205,14 @@ pub fn trial(server: &Arc<Server>, name: &str, body: fn(&Database)) -> Trial {
     })
 }
 
+/// Starts what servers it needs itself.
+pub fn alone(name: &str, body: fn()) -> Trial {
+    Trial::test(name, move || {
+        body();
+        Ok(())
+    })
+}
+
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {

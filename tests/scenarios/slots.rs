@@ -1,8 +1,7 @@
 //! Replication slots that hold back VACUUM, on servers of their own.
 
 use crate::long_running::findings;
-use crate::pool_pressure::alone;
-use crate::server::{Database, Server, execute, shown, text, value, wait_until};
+use crate::server::{Database, Server, alone, execute, shown, text, value, wait_until};
 use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use std::sync::Arc;

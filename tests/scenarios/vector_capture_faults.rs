@@ -1,7 +1,7 @@
 //! Capturing searches harms nobody, whatever happens to tables, databases, workers and servers.
 
 use crate::bursts::{PRELOADED, Preloaded, holds};
-use crate::server::{Database, Server, execute, query, refused, run, text, trial, value, wait_until};
+use crate::server::{Database, Server, alone, execute, query, refused, run, text, trial, value, wait_until};
 use crate::standby::standby_of;
 use crate::vector_capture::{ITEMS, ON, captured, one, searching};
 use libtest_mimic::Trial;
@@ -12,12 +12,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub fn trials(server: &Arc<Server>, preloaded: &Preloaded) -> Vec<Trial> {
-    let alone = |name: &str, body: fn()| {
-        Trial::test(name, move || {
-            body();
-            Ok(())
-        })
-    };
     vec![
         preloaded.trial("vector_capture::reservoir", reservoir),
         preloaded.trial("vector_capture::retention", retention),

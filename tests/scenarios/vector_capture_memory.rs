@@ -1,7 +1,7 @@
 //! What a search was made with is gone when it ends: nothing of it is looked at.
 
 use crate::bursts::PRELOADED;
-use crate::server::{Database, Server, execute, query, value, wait_until};
+use crate::server::{Database, Server, alone, execute, query, value, wait_until};
 use crate::vector_capture::{captured, searching};
 use libtest_mimic::Trial;
 use postgres::Client;
@@ -9,12 +9,6 @@ use serde_json::Value;
 use std::sync::Arc;
 
 pub fn trials() -> Vec<Trial> {
-    let alone = |name: &str, body: fn()| {
-        Trial::test(name, move || {
-            body();
-            Ok(())
-        })
-    };
     vec![
         alone("vector_capture::pages_that_are_gone", pages),
         alone("vector_capture::functions_left_unfinished", functions),

@@ -86,11 +86,9 @@ impl Activity {
         let names = Names::of(slots);
         activity.history =
             part("what was recorded", left_out, || measure::activity::history::history(&names, recorded, sessions));
-        match part("temporary tables", &mut activity.left_out, || Some(temporary_tables::read())) {
-            Some(Some(processes)) => activity.temporary_tables = processes,
-            Some(None) => activity.left_out.push(locked("pg_namespace or pg_depend: who has temporary tables")),
-            None => {}
-        }
+        let of_tables = "pg_namespace or pg_depend: who has temporary tables";
+        activity.temporary_tables =
+            unlocked("temporary tables", of_tables, &mut activity.left_out, temporary_tables::read);
         if !activity.timeouts.are_known() {
             activity.left_out.push(locked("pg_db_role_setting: timeouts of roles"));
         }
@@ -106,14 +104,8 @@ impl Activity {
         let Activity { sessions, left_out, .. } = &mut activity;
         let progress = part("progress of maintenance", left_out, progress::read);
         let replication_slots = part("replication slots", left_out, replication_slots::read);
-        let subscriptions = match part("subscriptions", left_out, || Some(subscriptions::read())) {
-            Some(Some(subscriptions)) => subscriptions,
-            Some(None) => {
-                left_out.push(locked("pg_subscription: names of subscriptions"));
-                BTreeMap::new()
-            }
-            None => BTreeMap::new(),
-        };
+        let of_names = "pg_subscription: names of subscriptions";
+        let subscriptions = unlocked("subscriptions", of_names, left_out, subscriptions::read);
         let usual = part("what statements usually take", left_out, || UsualTimes::read(sessions, USUAL_SECONDS));
         let synchronous_standby_names = db::setting("synchronous_standby_names").unwrap_or_default();
         Activity { progress, replication_slots, subscriptions, usual, synchronous_standby_names, ..activity }
@@ -192,6 +184,20 @@ fn part<T: Default>(what: &str, left_out: &mut Vec<String>, read: impl FnOnce() 
         left_out.push(format!("{what}: {}", caught.message));
         T::default()
     })
+}
+
+/// Of catalogs that another session may have locked: then it is left out as `if_locked`.
+fn unlocked<T: Default>(
+    what: &str,
+    if_locked: &str,
+    left_out: &mut Vec<String>,
+    read: impl FnOnce() -> Option<T>,
+) -> T {
+    let found = part(what, left_out, || Some(read()));
+    if let Some(None) = found {
+        left_out.push(locked(if_locked));
+    }
+    found.flatten().unwrap_or_default()
 }
 
 fn locked(what: &str) -> String {

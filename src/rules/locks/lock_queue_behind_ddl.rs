@@ -186,7 +186,7 @@ fn judge(blocking: &Blocking, queue: &Queue, options: &Options) -> Option<Findin
                 .to_string(),
         ),
         risk: script.map_or_else(|_| Finding::that_changes_nothing().risk, |script| script.risk),
-        verify_sql: Some(blocking::verify_sql(&requests)),
+        verify_sql: Some(blocking::verify_sql(&requests, &[])),
         ..Finding::that_changes_nothing()
     };
     blocked_replication::tell(blocking, &queue.behind, &mut finding);

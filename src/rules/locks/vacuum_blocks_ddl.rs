@@ -137,7 +137,7 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
                 .to_string(),
         ),
         risk: fix.map_or_else(|| Finding::that_changes_nothing().risk, |script| script.risk.clone()),
-        verify_sql: Some(blocking::verify_sql(&[root])),
+        verify_sql: Some(blocking::verify_sql(&[root], &[])),
         ..Finding::that_changes_nothing()
     })
 }
