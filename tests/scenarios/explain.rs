@@ -1,10 +1,9 @@
 //! explain_findings(), plan_findings() and plan_nodes(): what they refuse, run, undo and stop.
 
-use crate::server::{Database, Server, execute, query, refused, trial, value, wait_until};
+use crate::server::{Database, Server, cancelled_after, execute, query, refused, trial, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
@@ -179,14 +178,15 @@ fn stopped(database: &Database) {
         execute(&mut client, &format!("set max_parallel_workers_per_gather = {workers}"));
         for query_text in [endless, "select count(*) from (select x.b from t x, t y order by x.b || y.b) s"] {
             let begun = Instant::now();
-            let sql = format!("select * from dbre.plan_nodes('{query_text}', true, time_limit => '300 ms')");
+            let sql = format!("select * from dbre.plan_nodes('{query_text}', true, time_limit => '1 s')");
             let rows = query(&mut client, &sql);
-            assert!(begun.elapsed() < Duration::from_secs(10), "{query_text}: {:?}", begun.elapsed());
+            assert!(begun.elapsed() < Duration::from_secs(30), "{query_text}: {:?}", begun.elapsed());
             let read: f64 = rows.iter().filter_map(|row| row.get::<_, Option<f64>>("actual_rows")).sum();
             assert!(read > 0.0, "{query_text} with {workers} workers has shown nothing");
         }
     }
-    let gone = "select count(*) from pg_stat_activity where backend_type = 'parallel worker'";
+    let gone =
+        "select count(*) from pg_stat_activity where backend_type = 'parallel worker' and datname = current_database()";
     wait_until("the workers are gone", || value::<i64>(&mut client, gone) == 0);
     // What it says of where the plan comes from.
     execute(
@@ -205,7 +205,7 @@ fn stopped(database: &Database) {
     );
     let rows = query(
         &mut client,
-        "select * from dbre.plan_nodes('delete from t where id < 1000', true, allow_writes => true, time_limit => '300 ms')",
+        "select * from dbre.plan_nodes('delete from t where id < 1000', true, allow_writes => true, time_limit => '1500 ms')",
     );
     assert_eq!(rows[1].get::<_, Option<f64>>("actual_rows"), Some(999.0));
     assert_eq!(value::<i64>(&mut client, "select count(*) from t"), 20000);
@@ -225,17 +225,11 @@ fn ended(database: &Database) {
     execute(&mut client, "set statement_timeout = '200 ms'");
     let begun = Instant::now();
     assert_eq!(refused(&mut client, endless).code().code(), "57014");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(20));
     execute(&mut client, "reset statement_timeout");
-    let cancel = client.cancel_token();
-    let canceller = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(300));
-        cancel.cancel_query(postgres::NoTls).unwrap();
-    });
     let begun = Instant::now();
-    assert_eq!(refused(&mut client, endless).code().code(), "57014");
-    assert!(begun.elapsed() < Duration::from_secs(5));
-    canceller.join().unwrap();
+    assert_eq!(cancelled_after(&mut client, Duration::from_millis(300), endless).code().code(), "57014");
+    assert!(begun.elapsed() < Duration::from_secs(20));
     // The limit of one call does not reach into the next statement.
     query(&mut client, "select * from dbre.plan_nodes('select 1', true, time_limit => '100 ms')");
     execute(&mut client, "select pg_sleep(0.3)");

@@ -299,7 +299,10 @@ fn statements_of_superusers(database: &Database) {
              reset role"
         ),
     );
-    query(&mut client, "select pg_stat_statements_reset() is not null");
+    query(
+        &mut client,
+        "select pg_stat_statements_reset(0, (select oid from pg_database where datname = current_database())) is not null",
+    );
     query(&mut client, "select count(*) from evil.t where a = 5");
     query(&mut client, "select count(*) from evil.u where a = 5");
     execute(

@@ -18,7 +18,6 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         let server = server.clone();
         Trial::test(format!("migration_plan::{area}"), move || {
             let base = Database::create(&server);
-            drop(base.connect().batch_execute("drop role if exists plan_writer"));
             let schema =
                 include_str!("../migrations/plan_schema.sql").replace("create role plan_writer nologin;", ROLE);
             base.psql(&schema);

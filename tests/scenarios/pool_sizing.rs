@@ -1,7 +1,7 @@
 //! `dbre.pool_sizing()`: what it prints runs as it is, and its numbers are those of the server.
 
 use crate::bouncer::Bouncer;
-use crate::server::{Database, ROOT, Server, execute, query, refused, run, trial, value, wait_until};
+use crate::server::{Database, ROOT, Server, execute, query, refused, run, trial, until_alone, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use serde_json::Value;
@@ -232,8 +232,8 @@ const NESTED: &str = r#"
 import threading
 from sqlalchemy import create_engine
 from sqlalchemy.exc import TimeoutError
-def requests(number, pool_size):
-    engine = create_engine(os.environ["DATABASE_URL"], pool_size=pool_size, max_overflow=0, pool_timeout=1)
+def requests(number, pool_size, wait):
+    engine = create_engine(os.environ["DATABASE_URL"], pool_size=pool_size, max_overflow=0, pool_timeout=wait)
     all_hold_one, failed = threading.Barrier(number), []
     def request():
         try:
@@ -248,7 +248,7 @@ def requests(number, pool_size):
     [thread.join() for thread in threads]
     engine.dispose()
     return len(failed)
-print(requests(5, FLOOR), requests(5, FLOOR - 1) > 0)
+print(requests(5, FLOOR, 60), requests(5, FLOOR - 1, 1) > 0)
 "#;
 
 fn deadlock_floor(database: &Database) {
@@ -361,6 +361,7 @@ fn limits(database: &Database) {
     let mut client = database.connect();
     let arguments = format!("16, 1, 0, deploy_overlap => 1, target_role => '{}'", role.replace('\'', "''"));
     let slots = |client: &mut Client| number(&rows(client, &arguments), "slots");
+    until_alone(&mut client);
     assert_eq!(slots(&mut client), 16.0, "80% of the role's limit");
     execute(&mut client, &format!("alter database {} connection limit 10", database.name));
     assert_eq!(slots(&mut client), 7.0, "80% of the database's limit, less the session that asks");

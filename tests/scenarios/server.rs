@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, thread};
@@ -219,6 +220,32 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(30), "waited 30 s in vain: {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Who has ended may still be counted for a moment.
+pub fn until_alone(client: &mut Client) {
+    let others = "select count(*) from pg_stat_activity
+                  where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
+    wait_until("nobody else is in the database", || value::<i64>(client, others) == 0);
+}
+
+/// The error of SQL that is cancelled once it has run for `after`.
+#[track_caller]
+pub fn cancelled_after(client: &mut Client, after: Duration, sql: &str) -> DbError {
+    let token = client.cancel_token();
+    let error = thread::scope(|scope| {
+        let (_running, ended) = mpsc::channel::<()>();
+        // A cancel that comes before the SQL has begun is lost.
+        scope.spawn(move || {
+            while ended.recv_timeout(after) == Err(RecvTimeoutError::Timeout) {
+                drop(token.cancel_query(NoTls));
+            }
+        });
+        refused(client, sql)
+    });
+    // One that comes after its end stops what is next.
+    while client.batch_execute("select 1").is_err() {}
+    error
 }
 
 #[track_caller]

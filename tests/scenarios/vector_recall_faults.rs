@@ -1,12 +1,11 @@
 //! dbre.vector_recall() and dbre.vector_drift() where something is in the way: rights, cancels, standbys, names, changes.
 
-use crate::server::{Database, Server, execute, query, refused, trial, value, wait_until};
+use crate::server::{Database, Server, cancelled_after, execute, query, refused, trial, value, wait_until};
 use crate::standby::standby_of;
 use crate::vector_data::{Vectors, available};
 use libtest_mimic::Trial;
-use postgres::{Client, NoTls};
+use postgres::Client;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
@@ -81,21 +80,15 @@ fn cancel_and_time_limit(database: &Database) {
     let before = settings(&mut client);
     let long = "select queries, complete, note from dbre.vector_recall('i', queries => 'select q.e from q, generate_series(1, 100000)',
         sample => 100000, ef_search => '{1000,999,998}'";
-    let token = client.cancel_token();
-    let canceller = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(700));
-        token.cancel_query(NoTls).unwrap();
-    });
-    let error = refused(&mut client, &format!("{long})"));
+    let error = cancelled_after(&mut client, Duration::from_millis(700), &format!("{long})"));
     assert_eq!(error.code().code(), "57014", "{error}");
-    canceller.join().unwrap();
     assert_eq!(settings(&mut client), before);
     execute(&mut client, "set statement_timeout = '500 ms'");
     assert_eq!(refused(&mut client, &format!("{long})")).code().code(), "57014");
     execute(&mut client, "reset statement_timeout");
     let begun = Instant::now();
     let rows = query(&mut client, &format!("{long}, time_limit => '800 ms')"));
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert_eq!(rows.len(), 3);
     for row in &rows {
         assert!(!row.get::<_, bool>(1) && row.get::<_, i32>(0) == rows[0].get::<_, i32>(0));
