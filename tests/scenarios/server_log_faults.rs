@@ -223,7 +223,7 @@ fn ended(database: &Database) {
     let error =
         refused(&mut client, &format!("select * from dbre.log_findings('-infinity', array['{}'])", file.display()));
     assert_eq!(error.code().code(), "57014");
-    assert!(begun.elapsed().as_secs_f64() < 2.0, "{:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs_f64() < 20.0, "{:?}", begun.elapsed());
     execute(&mut client, "reset statement_timeout");
     assert_eq!(query(&mut client, "select 1").len(), 1);
     fs::remove_file(&file).unwrap();

@@ -5,6 +5,7 @@ use crate::server::{Database, Server, alone, execute, shown, text, value, wait_u
 use crate::standby::standby_of;
 use libtest_mimic::Trial;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -68,16 +69,18 @@ fn of_standby() {
     let in_use = "select coalesce((select xmin is not null from pg_replication_slots where active), false)";
     wait_until("the standby uses its slot", || value(&mut client, in_use));
     // It waits for what only the primary writes.
+    let made = Arc::new(AtomicBool::new(false));
     let writer = thread::spawn({
-        let mut client = database.connect();
+        let (mut client, made) = (database.connect(), made.clone());
         move || {
-            for _ in 0..20 {
+            while !made.load(Ordering::Relaxed) {
                 execute(&mut client, "select pg_log_standby_snapshot()");
                 thread::sleep(Duration::from_millis(300));
             }
         }
     });
     execute(&mut there, "select pg_create_logical_replication_slot('of_nobody', 'test_decoding')");
+    made.store(true, Ordering::Relaxed);
     writer.join().unwrap();
     for _ in 0..100 {
         execute(&mut client, "select txid_current()");

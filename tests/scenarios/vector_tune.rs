@@ -216,13 +216,18 @@ fn cancelled(database: &Database) {
         "select count(*) from dbre.vector_tune('atoms_hnsw', 0.9, sample => 20, build => true, build_rows => 3000)";
     let begun = Instant::now();
     value::<i64>(&mut client, tune);
-    let whole = begun.elapsed().as_millis() as u64;
+    let mut whole = begun.elapsed().as_millis() as u64;
     let mut stopped = 0;
     for part in 1..12 {
         execute(&mut client, &format!("set statement_timeout = {}", (whole * part / 12).max(1)));
-        if let Err(error) = client.query(tune, &[]) {
-            assert_eq!(error.as_db_error().unwrap().code().code(), "57014");
-            stopped += 1;
+        let begun = Instant::now();
+        match client.query(tune, &[]) {
+            Err(error) => {
+                assert_eq!(error.as_db_error().unwrap().code().code(), "57014");
+                stopped += 1;
+            }
+            // The first took longer than it takes.
+            Ok(_) => whole = whole.min(begun.elapsed().as_millis() as u64),
         }
         execute(&mut client, "reset statement_timeout");
         assert_eq!(value::<i64>(&mut client, SCRATCH), 0);
@@ -351,7 +356,7 @@ fn time_limit(database: &Database) {
             );
             let rows = query(&mut client, &sql);
             assert!(!rows.is_empty(), "{limit}");
-            assert!(begun.elapsed().as_secs() < 10, "{limit}{build} took {:?}", begun.elapsed());
+            assert!(begun.elapsed().as_secs() < 30, "{limit}{build} took {:?}", begun.elapsed());
             let said =
                 rows.iter().filter_map(|row| row.get::<_, Option<String>>(0)).any(|note| note.contains("time_limit"));
             assert!(said || limit.starts_with("400") || limit.starts_with("150"), "{limit}{build}");

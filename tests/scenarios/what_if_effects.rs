@@ -109,7 +109,7 @@ fn nothing_survives(database: &Database) {
         call("sleeps")
     );
     execute(&mut client, &caught);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     execute(&mut client, "reset statement_timeout");
     nothing_left(&mut client, "statement_timeout");
 
@@ -123,7 +123,7 @@ fn nothing_survives(database: &Database) {
     execute(&mut other, &format!("select pg_cancel_backend({pid})"));
     let (error, mut client) = runner.join().unwrap();
     assert!(
-        error.code().code() == "57014" && begun.elapsed() < Duration::from_secs(1),
+        error.code().code() == "57014" && begun.elapsed() < Duration::from_secs(20),
         "{error:?} {:?}",
         begun.elapsed()
     );
