@@ -26,9 +26,9 @@ pub static RULE: Rule = Rule {
     needs: &[Need::StatementStatistics],
     cases: &[
         Case {
-            name: "every fifth call takes four times the target",
+            name: "every tenth call takes four times the target",
             setup: "create extension pg_stat_statements; create table t (id int primary key); insert into t select generate_series(1, 100); \
-                    create table traffic (step int, query text, times int); insert into traffic values (1, 'select id, case when id % 5 = 0 \
+                    create table traffic (step int, query text, times int); insert into traffic values (1, 'select id, case when id % 10 = 0 \
                     then pg_sleep(0.4) end from t where id = %s', 30)",
             finds: 1,
             fix_clears: false,
@@ -37,7 +37,7 @@ pub static RULE: Rule = Rule {
             name: "one slow call of many",
             setup: "create extension pg_stat_statements; create table t (id int primary key); insert into t select generate_series(1, 100); \
                     create table traffic (step int, query text, times int); insert into traffic values (1, 'select id, case when id = 5 \
-                    then pg_sleep(0.6) end from t where id = %s', 40)",
+                    then pg_sleep(0.9) end from t where id = %s', 100)",
             finds: 0,
             fix_clears: false,
         },
