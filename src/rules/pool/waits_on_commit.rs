@@ -41,19 +41,27 @@ pub static RULE: Rule = Rule {
     cases: &[
         Case {
             name: "stopped in the middle of writing WAL",
+            // Where it holds what this session needs as well, it is freed after a second at most; once it is caught, it stands still
+            // until SIGTERM, which is bit 14 of those that are pending, waits for it, or all have waited for too long.
             setup: "select dbre.configure_rule('waits_on_commit', options => '{\"min_sessions\": 1}'); \
                     create table t (id int); create table sessions (step int, session text, role text, statement text, waits bool); \
                     insert into sessions values (2, 'busy', null, \
                     'do $$ begin loop insert into t values (1); commit; end loop; end $$', true), \
                     (3, 'stops the other in the middle', null, $stop$do $$ declare busy int := (select pid from pg_stat_activity \
                     where datname = current_database() and application_name = 'busy'); begin \
-                    execute format('copy (select 1) to program %L', format('cat > /dev/null; (trap \"\" TERM; sleep 2; while kill -CONT %s; do sleep 0.2; \
-                    done) > /dev/null 2>&1 &', busy)); \
+                    execute format('copy (select 1) to program %L', format('cat > /dev/null; (trap \"\" TERM; n=0; while [ $n -lt 200 ] && kill -0 %1$s \
+                    && ! grep -Eq \"^ShdPnd:.*[4-7c-f]...$\" /proc/%1$s/status; do sleep 0.1; if [ -e caught_%1$s ]; then n=$((n+1)); else \
+                    r=$(((r+1) %% 10)); [ $r -gt 0 ] || kill -CONT %1$s; fi; done; while kill -CONT %1$s; do sleep 0.2; done; rm -f caught_%1$s) \
+                    > /dev/null 2>&1 &', busy)); \
                     for time in 1..1000 loop \
                     execute format('copy (select 1) to program %L', format('cat > /dev/null; kill -STOP %s', busy)); \
                     perform pg_stat_clear_snapshot(); \
+                    if exists (select from pg_stat_activity where pid = busy and wait_event = 'WalWrite') then \
+                    execute format('copy (select 1) to program %L', format('cat > /dev/null; touch caught_%s; sleep 0.2', busy)); \
+                    perform pg_stat_clear_snapshot(); \
                     exit when exists (select from pg_stat_activity where pid = busy and wait_event = 'WalWrite'); \
-                    execute format('copy (select 1) to program %L', format('cat > /dev/null; kill -CONT %s', busy)); \
+                    end if; \
+                    execute format('copy (select 1) to program %L', format('cat > /dev/null; rm -f caught_%1$s; kill -CONT %1$s', busy)); \
                     end loop; end $$$stop$, false)",
             finds: 1,
             fix_clears: false,

@@ -27,6 +27,7 @@ pub static RULE: Rule = Rule {
     cases: &[
         Case {
             name: "stopped in the middle of reading",
+            // It stands still until SIGTERM, which is bit 14 of those that are pending, waits for it.
             setup: "select dbre.configure_rule('waits_on_io', options => '{\"min_sessions\": 1}'); \
                     create table sessions (step int, session text, role text, statement text, waits bool); \
                     insert into sessions values (1, 'busy', null, \
@@ -35,7 +36,8 @@ pub static RULE: Rule = Rule {
                     'do $$ begin loop perform count(*) from r; end loop; end $$', true), \
                     (3, 'stops the other in the middle', null, $stop$do $$ declare busy int := (select pid from pg_stat_activity \
                     where datname = current_database() and application_name = 'busy'); begin \
-                    execute format('copy (select 1) to program %L', format('cat > /dev/null; (trap \"\" TERM; sleep 3; while kill -CONT %s; do sleep 0.2; \
+                    execute format('copy (select 1) to program %L', format('cat > /dev/null; (trap \"\" TERM; while kill -0 %1$s && ! grep -Eq \
+                    \"^ShdPnd:.*[4-7c-f]...$\" /proc/%1$s/status; do sleep 0.1; done; while kill -CONT %1$s; do sleep 0.2; \
                     done) > /dev/null 2>&1 &', busy)); \
                     for time in 1..1000 loop \
                     execute format('copy (select 1) to program %L', format('cat > /dev/null; kill -STOP %s', busy)); \
@@ -55,7 +57,8 @@ pub static RULE: Rule = Rule {
                     'do $$ begin loop perform count(*) from r; end loop; end $$', true), \
                     (3, 'stops the other in the middle', null, $stop$do $$ declare busy int := (select pid from pg_stat_activity \
                     where datname = current_database() and application_name = 'busy'); begin \
-                    execute format('copy (select 1) to program %L', format('cat > /dev/null; (trap \"\" TERM; sleep 3; while kill -CONT %s; do sleep 0.2; \
+                    execute format('copy (select 1) to program %L', format('cat > /dev/null; (trap \"\" TERM; while kill -0 %1$s && ! grep -Eq \
+                    \"^ShdPnd:.*[4-7c-f]...$\" /proc/%1$s/status; do sleep 0.1; done; while kill -CONT %1$s; do sleep 0.2; \
                     done) > /dev/null 2>&1 &', busy)); \
                     for time in 1..1000 loop \
                     execute format('copy (select 1) to program %L', format('cat > /dev/null; kill -STOP %s', busy)); \

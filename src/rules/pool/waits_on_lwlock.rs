@@ -26,9 +26,12 @@ pub static RULE: Rule = Rule {
     cases: &[
         Case {
             name: "two write to one page of an index",
-            // The comparison of keys runs while the page is locked.
+            // The comparison of keys runs while the page is locked, and who holds such a lock is not interrupted.
             setup: "select dbre.configure_rule('waits_on_lwlock', options => '{\"min_sessions\": 1}'); create function slow_compare(a int, b int) returns int language plpgsql as $$ begin \
-                    if current_setting('application_name') = 'first' then perform pg_sleep(3); end if; \
+                    if current_setting('application_name') = 'first' then \
+                    for time in 1..300 loop perform pg_stat_clear_snapshot(); exit when exists (select from pg_stat_activity where \
+                    datname = current_database() and query like 'select pg_terminate_backend%'); perform pg_sleep(0.1); end loop; \
+                    end if; \
                     return sign(a - b)::int; end $$; \
                     create operator class slow for type int using btree as operator 1 <, operator 2 <=, operator 3 =, operator 4 >=, \
                     operator 5 >, function 1 slow_compare(int, int); \
@@ -42,7 +45,10 @@ pub static RULE: Rule = Rule {
         Case {
             name: "only one waits",
             setup: "create function slow_compare(a int, b int) returns int language plpgsql as $$ begin \
-                    if current_setting('application_name') = 'first' then perform pg_sleep(3); end if; \
+                    if current_setting('application_name') = 'first' then \
+                    for time in 1..300 loop perform pg_stat_clear_snapshot(); exit when exists (select from pg_stat_activity where \
+                    datname = current_database() and query like 'select pg_terminate_backend%'); perform pg_sleep(0.1); end loop; \
+                    end if; \
                     return sign(a - b)::int; end $$; \
                     create operator class slow for type int using btree as operator 1 <, operator 2 <=, operator 3 =, operator 4 >=, \
                     operator 5 >, function 1 slow_compare(int, int); \
