@@ -142,8 +142,7 @@ fn procedure(database: &Database) {
     assert!(text(&finding, "risk").starts_with("It has committed within this statement: what it has"), "{finding:#}");
     assert!(!text(&finding, "risk").contains("xact_start"), "{finding:#}");
     // Nor is its end bound to the transaction of the moment where its session has to end.
-    let key =
-        "do $$ begin perform pg_advisory_lock(7); for n in 1..100 loop perform pg_sleep(0.2); commit; end loop; end $$";
+    let key = "do $$ begin perform pg_advisory_lock(7); for n in 1..1000 loop perform pg_sleep(0.2); commit; end loop; end $$";
     busy_at(database, key, "PgSleep");
     busy_at(database, "select pg_advisory_lock(7)", "advisory");
     thread::sleep(Duration::from_millis(500));
@@ -181,7 +180,7 @@ fn copy(database: &Database) {
     assert!(text(&statement, "summary").contains("a COPY that waits for its client"), "{statement:#}");
     assert!(statement["fix_sql"].is_string(), "{statement:#}");
     let held = found(&mut client, "xmin_held_back").expect("it holds back");
-    assert!(text(&held, "cause").contains("It waits for its client, and has copied 0 bytes in 1."), "{held:#}");
+    assert!(text(&held, "cause").contains("It waits for its client, and has copied 0 bytes in "), "{held:#}");
     assert!(!text(&held, "cause").contains("No fix") && !text(&held, "app_fix").contains("Let it end"), "{held:#}");
     fix(&mut client, &held);
     assert!(found(&mut client, "xmin_held_back").is_none() && found(&mut client, "long_running_statement").is_none());
