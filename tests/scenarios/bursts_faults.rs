@@ -8,7 +8,7 @@ use postgres::NoTls;
 use serde_json::json;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub fn trials(server: &Arc<Server>, preloaded: &Preloaded) -> Vec<Trial> {
     vec![
@@ -28,17 +28,16 @@ pub fn trials(server: &Arc<Server>, preloaded: &Preloaded) -> Vec<Trial> {
 
 fn cancelled(database: &Database) {
     let mut client = database.connect();
-    execute(&mut client, "set statement_timeout = '30ms'");
     for _ in 0..3 {
         execute(&mut client, "begin");
         lookups(&mut client, 11);
+        execute(&mut client, "set local statement_timeout = '30ms'");
         let error = refused(&mut client, "select pg_sleep(5) from post where id = 1");
         assert_eq!(error.code().code(), "57014");
         execute(&mut client, "rollback");
     }
     holds(&only(&mut client), json!({"executions": 33, "bursts": 3}));
     let token = client.cancel_token();
-    execute(&mut client, "set statement_timeout = 0");
     let stop = thread::spawn(move || {
         for _ in 0..40 {
             thread::sleep(Duration::from_millis(5));
@@ -50,8 +49,13 @@ fn cancelled(database: &Database) {
         seen += usize::from(client.batch_execute("select title from post where author_id = 1").is_err());
     }
     stop.join().unwrap();
-    thread::sleep(Duration::from_millis(20));
-    let _ = client.batch_execute("select 1");
+    // Until no cancel comes any more.
+    let mut quiet = Instant::now();
+    while quiet.elapsed() < Duration::from_secs(2) {
+        if client.batch_execute("select pg_sleep(0.05)").is_err() {
+            quiet = Instant::now();
+        }
+    }
     println!("{seen} cancelled");
     lookups(&mut client, 20);
     assert!(only(&mut client)["executions"].as_i64().unwrap() > 53);
@@ -278,5 +282,5 @@ fn without_query_ids() {
     }
     execute(&mut client, "commit");
     let ms = only(&mut client)["total_ms"].as_f64().unwrap();
-    assert!((24.0..1000.0).contains(&ms), "timed without pg_stat_statements: {ms}");
+    assert!((24.0..60_000.0).contains(&ms), "timed without pg_stat_statements: {ms}");
 }

@@ -108,7 +108,7 @@ fn cancel_and_timeout(database: &Database) {
         let begun = Instant::now();
         assert_eq!(refused(&mut client, call).code().code(), "57014");
         assert!(
-            begun.elapsed() < Duration::from_millis(milliseconds + 1000),
+            begun.elapsed() < Duration::from_millis(milliseconds + 20_000),
             "{milliseconds} ms: {:?}",
             begun.elapsed()
         );
@@ -131,7 +131,7 @@ fn cancel_and_timeout(database: &Database) {
         execute(&mut client, &format!("select pg_cancel_backend({pid})"));
         let (error, ended, mut busy) = runner.join().unwrap();
         assert_eq!(error.code().code(), "57014");
-        assert!(ended - begun < Duration::from_secs(1), "after {delay} ms: {:?}", ended - begun);
+        assert!(ended - begun < Duration::from_secs(20), "after {delay} ms: {:?}", ended - begun);
         assert!(!created(&advice(&mut busy, "'select b from t where a = 7'")).is_empty(), "the session goes on");
         assert_eq!(value::<String>(&mut busy, "select current_user::text"), "postgres");
     }

@@ -60,7 +60,7 @@ fn reservoir(database: &Database) {
         let first = text(row, "query_vector").trim_start_matches('[').split(',').next().unwrap().parse::<u32>();
         first.unwrap() >= 150
     });
-    assert!((2..=18).contains(&late.count()), "not only the first, and not only the last");
+    assert!((1..=19).contains(&late.count()), "not only the first, and not only the last");
     worker_is_gone(&mut client);
     execute(&mut database.connect(), &set.replace("20", "5"));
     for number in 0..10 {
