@@ -42,6 +42,8 @@ pub struct Limit<'a> {
     pub sessions: Vec<&'a Session>,
     /// By others and who reads.
     pub taken: u64,
+    /// By clients of which no session is shown yet.
+    pub logging_in: u64,
 }
 
 pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> {
@@ -59,6 +61,7 @@ pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> 
         "taken": limit.taken,
         "limit": limit.limit,
         "share": (share * 1000.0).round() / 1000.0,
+        "logging_in": limit.logging_in,
         "to_end_sessions": surplus,
         "fix_ends_sessions": endings.count,
         "idle_sessions_spared": idle.spared,
@@ -73,7 +76,7 @@ pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> 
         object: limit.object,
         weight: limit.taken,
         summary: format!("{} of {} {} are taken ({:.0} %)", limit.taken, limit.limit, limit.what, share * 100.0),
-        cause: cause(&whole, &pools, &idle, &endings, surplus),
+        cause: cause(&whole, &pools, limit.logging_in, idle.limits(&endings, surplus)),
         evidence,
         impact: object! { "connections": change((limit.taken, "measured"), (left, "estimated")) },
         risk: match endings.sql {
@@ -85,12 +88,17 @@ pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> 
                 .to_string(),
         },
         fix_sql: endings.sql,
-        verify_sql: Some(format!(
-            "select pg_catalog.count(*) <= {:.0} as below from pg_catalog.pg_stat_get_activity(null) where \
-             coalesce(backend_type, 'client backend') = 'client backend' and datid is not null{};",
-            (options.number("high_share") * limit.limit as f64).floor(),
-            limit.filter
-        )),
+        verify_sql: Some(match limit.logging_in {
+            0 => format!(
+                "select pg_catalog.count(*) <= {:.0} as below from pg_catalog.pg_stat_get_activity(null) where \
+                 coalesce(backend_type, 'client backend') = 'client backend' and datid is not null{};",
+                (options.number("high_share") * limit.limit as f64).floor(),
+                limit.filter
+            ),
+            // Who logs in is not in pg_stat_get_activity().
+            _ => "select not exists (select from dbre.pool_pressure() p where p.rule = 'connection_slots_saturated') as below;"
+                .to_string(),
+        }),
         app_fix: Some(format!(
             "(pool_size + max_overflow) × processes of all services must stay below {}: SQLAlchemy's defaults are 15 for each \
              process (create_engine(pool_size=5, max_overflow=10)). Close idle connections (pool_recycle, asyncpg: \
@@ -194,12 +202,14 @@ fn shows_use(session: &Session) -> bool {
     features.iter().any(|feature| matches!(feature, Listen | TemporaryTable | HeldCursor))
 }
 
-fn cause(whole: &Pool, pools: &[Pool], idle: &Idle, endings: &Endings, surplus: u64) -> String {
-    let all = whole.connections().max(1) as f64;
+fn cause(whole: &Pool, pools: &[Pool], logging_in: u64, limits: Vec<String>) -> String {
+    let all = (whole.connections() + logging_in).max(1) as f64;
     let most = |count: u64| count as f64 > all / 2.0;
     let waiting = whole.waiting().count() as u64;
     let in_transaction = whole.count(&[State::IdleInTransaction, State::Aborted]);
-    let why = if most(in_transaction) {
+    let why = if most(logging_in) {
+        "Most have not begun a session: neither the pools nor their statements take them."
+    } else if most(in_transaction) {
         "Most are idle in a transaction: the application does not give them back (transaction_leaked names the place)."
     } else if most(waiting) {
         "Most wait for a lock: what blocks them holds the connections, not the load (sessions_blocked names it)."
@@ -210,8 +220,30 @@ fn cause(whole: &Pool, pools: &[Pool], idle: &Idle, endings: &Endings, surplus: 
     } else {
         "No state has the most of them."
     };
-    let mut parts =
-        vec![format!("{}.", whole.summary()), why.to_string(), format!("Taken by {}.", largest(pools, NAMED))];
-    parts.extend(idle.limits(endings, surplus));
+    let mut parts = Vec::new();
+    if whole.connections() > 0 {
+        parts.push(format!("{}.", whole.summary()));
+    }
+    parts.extend(still_logging_in(logging_in));
+    parts.push(why.to_string());
+    if whole.connections() > 0 {
+        parts.push(format!("Taken by {}.", largest(pools, NAMED)));
+    }
+    parts.extend(limits);
     parts.join(" ")
+}
+
+/// They hold a connection each, and pg_stat_activity does not show them.
+fn still_logging_in(count: u64) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{} still logging in, which pg_stat_activity does not show: the method that pg_hba.conf has for them is slow (LDAP, \
+             RADIUS, PAM), the clients say nothing, or a catalog that they need is locked. authentication_timeout ends those that take \
+             longer.",
+            match count {
+                1 => "1 connection is".to_string(),
+                many => format!("{} are", Count(many).of("connection")),
+            }
+        )
+    })
 }

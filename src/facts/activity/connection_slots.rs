@@ -7,6 +7,8 @@ use pgrx::pg_sys;
 #[derive(Debug, Default)]
 pub struct Slots {
     pub max_connections: u64,
+    /// Of max_connections, at the moment of the look; a client that logs in has one before pg_stat_activity shows it.
+    pub taken: u64,
     pub superuser_reserved: u64,
     /// For members of pg_use_reserved_connections.
     pub reserved: u64,
@@ -42,8 +44,10 @@ pub struct Role {
 impl Slots {
     pub fn read() -> Slots {
         let number = |name| db::setting(name).and_then(|value| value.parse().ok()).unwrap_or_default();
+        let max_connections = number("max_connections");
         Slots {
-            max_connections: number("max_connections"),
+            max_connections,
+            taken: taken(max_connections),
             superuser_reserved: number("superuser_reserved_connections"),
             reserved: number("reserved_connections"),
             max_worker_processes: number("max_worker_processes"),
@@ -93,6 +97,13 @@ fn roles() -> Option<Vec<Role>> {
             replication: tuple.value(pg_sys::Anum_pg_authid_rolreplication).unwrap_or_default(),
         }
     })
+}
+
+fn taken(max_connections: u64) -> u64 {
+    let mut free = 0;
+    // SAFETY: every process that runs SQL is attached to the list of free ones, which is walked under its spinlock.
+    unsafe { pg_sys::HaveNFreeProcs(max_connections as i32, &mut free) };
+    max_connections.saturating_sub(free as u64)
 }
 
 fn own() -> Option<(u32, u32)> {

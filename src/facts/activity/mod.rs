@@ -159,6 +159,15 @@ impl Activity {
 
     /// Slots taken on the whole server, with that of the session that reads.
     pub fn slots_taken(&self) -> u64 {
+        self.slots.taken.max(self.slots_seen())
+    }
+
+    /// Slots taken by clients that no session is shown of yet.
+    pub fn logging_in(&self) -> u64 {
+        self.slots_taken() - self.slots_seen()
+    }
+
+    fn slots_seen(&self) -> u64 {
         let others = self.sessions.iter().filter(|session| session.takes_slot()).count();
         others as u64 + u64::from(self.slots.own.is_some())
     }

@@ -49,6 +49,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         filter: String::new(),
         sessions: activity.sessions.iter().filter(|session| session.takes_slot()).collect(),
         taken: activity.slots_taken(),
+        logging_in: activity.logging_in(),
     };
     Ok(saturation::judge(limit, facts, options).into_iter().collect())
 }

@@ -51,6 +51,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             limit: database.limit.filter(|limit| *limit >= saturation::SMALLEST)?,
             filter: format!(" and datid = {}", database.oid),
             taken: sessions.len() as u64 + u64::from(own),
+            logging_in: 0,
             sessions,
         })
     });

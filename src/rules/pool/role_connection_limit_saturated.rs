@@ -66,6 +66,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             limit,
             filter: format!(" and usesysid = {}", role.oid),
             taken: sessions.len() as u64 + u64::from(own),
+            logging_in: 0,
             sessions,
         })
     });
