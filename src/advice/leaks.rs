@@ -3,7 +3,7 @@
 use super::end_session::duration;
 use super::end_sessions::{of_unchanged, verify_transactions};
 use super::logged::excerpt;
-use super::pools::{label, longest};
+use super::pools::{label, longest, longest_first};
 use crate::facts::activity::locks::Who;
 use crate::facts::activity::{Activity, Session, State};
 use crate::facts::normalized::without_generated_names;
@@ -61,8 +61,7 @@ pub fn leaks<'a>(activity: &'a Activity, state: State, options: &Options) -> Vec
     }
     let mut leaks: Vec<Leak> = leaks.into_values().collect();
     for leak in &mut leaks {
-        leak.sessions
-            .sort_by(|a, b| b.state_seconds.unwrap_or_default().total_cmp(&a.state_seconds.unwrap_or_default()));
+        longest_first(&mut leak.sessions);
     }
     if !leaks.is_empty() && !activity.locks.parties.is_empty() {
         let waiters = activity.locks.waiters();

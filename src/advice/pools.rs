@@ -141,6 +141,11 @@ pub fn longest<'a>(sessions: impl Iterator<Item = &'a Session>, age: fn(&Session
     sessions.filter_map(age).max_by(f64::total_cmp)
 }
 
+/// Longest in its state first.
+pub fn longest_first(sessions: &mut [&Session]) {
+    sessions.sort_by(|a, b| b.state_seconds.unwrap_or_default().total_cmp(&a.state_seconds.unwrap_or_default()));
+}
+
 /// The largest pools, in words: `"web" as app in shop (local) 40, …`
 pub fn largest(pools: &[Pool], shown: usize) -> String {
     let named: Vec<String> =

@@ -2,10 +2,11 @@
 
 use super::end_session::duration;
 use super::end_sessions::{Endings, of_unchanged};
-use super::pools::{self, Pool, largest};
+use super::pools::{self, Pool, largest, longest_first};
 use super::session_features::SessionFeature;
 use crate::facts::Facts;
 use crate::facts::activity::{Activity, Session, State};
+use crate::facts::migration::text::lexer::{Kind, Token, Tokens};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{OptionSpec, Options};
 use crate::units::Count;
@@ -82,8 +83,8 @@ pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> 
         risk: match endings.sql {
             None => "None: nothing is changed.".to_string(),
             Some(_) => "Ended sessions are idle and outside of a transaction: nothing is rolled back. They lose what a session has: \
-                        prepared statements, settings, and LISTEN, cursors WITH HOLD and temporary tables of other databases where \
-                        their last statement does not show them. Their pools connect again when they need to; one that does not test its connections \
+                        prepared statements, settings, and LISTEN, cursors WITH HOLD, temporary tables of other databases and a base \
+                        backup (pg_backup_start), which is aborted, where their last statement does not show them. Their pools connect again when they need to; one that does not test its connections \
                         (SQLAlchemy: pool_pre_ping) hands out a dead one first."
                 .to_string(),
         },
@@ -132,9 +133,13 @@ impl<'a> Idle<'a> {
         let min_seconds = options.number("min_idle_seconds");
         let holders = activity.locks.usage.processes.iter().filter(|process| process.advisory > 0);
         let lock_holders: HashSet<i32> = holders.map(|process| process.pid).collect();
+        let with_slots: HashSet<i32> = activity.replication_slots.iter().filter_map(|slot| slot.active_pid).collect();
         let is_used = |session: &&Session| {
             let pid = session.pid;
-            lock_holders.contains(&pid) || activity.temporary_tables.contains(&pid) || shows_use(session)
+            lock_holders.contains(&pid)
+                || with_slots.contains(&pid)
+                || activity.temporary_tables.contains(&pid)
+                || shows_use(session)
         };
         let (mut spared, mut elsewhere) = (0, 0);
         let mut of_pools: Vec<Vec<&Session>> = Vec::new();
@@ -144,7 +149,7 @@ impl<'a> Idle<'a> {
             let (here, others): (Vec<&Session>, Vec<&Session>) =
                 idle.into_iter().partition(|session| activity.concerns(session));
             let (kept, mut may_go): (Vec<&Session>, Vec<&Session>) = here.into_iter().partition(is_used);
-            may_go.sort_by(|a, b| b.state_seconds.unwrap_or_default().total_cmp(&a.state_seconds.unwrap_or_default()));
+            longest_first(&mut may_go);
             elsewhere += others.len() as u64;
             spared += kept.len() as u64;
             of_pools.push(may_go);
@@ -178,7 +183,8 @@ impl<'a> Idle<'a> {
         let sessions = |count: u64| Count(count).of("idle session") + if count == 1 { " is" } else { " are" };
         if self.spared > 0 {
             limits.push(format!(
-                "{} spared: {} an advisory lock, LISTEN or a cursor WITH HOLD as last statement, or a temporary table.",
+                "{} spared: {} an advisory lock, a replication slot, a temporary table, or LISTEN, pg_backup_start() or a cursor WITH \
+                 HOLD as last statement.",
                 sessions(self.spared),
                 if self.spared == 1 { "it has" } else { "each has" },
             ));
@@ -194,12 +200,19 @@ impl<'a> Idle<'a> {
     }
 }
 
-/// Its last statement shows that the session itself is used; who holds an advisory lock is known, and who has temporary tables in
-/// the database that is asked in.
+/// Its last statement shows that the session itself is used; who holds an advisory lock or a replication slot is known, and who has
+/// temporary tables in the database that is asked in.
 fn shows_use(session: &Session) -> bool {
     use SessionFeature::{HeldCursor, Listen, TemporaryTable};
-    let features = SessionFeature::of(session.query.as_deref().unwrap_or_default());
-    features.iter().any(|feature| matches!(feature, Listen | TemporaryTable | HeldCursor))
+    let statement = session.query.as_deref().unwrap_or_default();
+    let features = SessionFeature::of(statement);
+    features.iter().any(|feature| matches!(feature, Listen | TemporaryTable | HeldCursor)) || begins_backup(statement)
+}
+
+/// A base backup is aborted with the session that began it.
+fn begins_backup(statement: &str) -> bool {
+    let tokens: Vec<Token> = Tokens::of(statement).filter(|token| token.kind != Kind::Comment).collect();
+    tokens.windows(2).any(|pair| pair[1].is("(") && pair[0].name().as_deref() == Some("pg_backup_start"))
 }
 
 fn cause(whole: &Pool, pools: &[Pool], logging_in: u64, limits: Vec<String>) -> String {
