@@ -8,7 +8,8 @@ pub static RULE: Rule = Rule {
     severity: Severity::medium,
     since: "0.1.0",
     enabled: true,
-    condition: "superuser_reserved_connections is less than min_reserved.",
+    condition: "superuser_reserved_connections and reserved_connections, which superusers may take too, are together less than \
+                min_reserved.",
     effect: "When the application has taken all connections, nobody can connect to see why and end some: only a restart helps.",
     workaround: "Set superuser_reserved_connections to 3 or more, and reserved_connections for roles that monitor; both need a restart.",
     sources: &["https://www.postgresql.org/docs/17/runtime-config-connection.html#GUC-SUPERUSER-RESERVED-CONNECTIONS"],
@@ -16,7 +17,7 @@ pub static RULE: Rule = Rule {
         "min_reserved",
         (1.0, "connections"),
         (0.0, 1e6),
-        "Fewer reserved for superusers is a finding.",
+        "Fewer reserved is a finding.",
     )],
     needs: &[Need::Activity],
     cases: &[
@@ -33,7 +34,7 @@ pub static RULE: Rule = Rule {
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let slots = &facts.activity().slots;
-    let few = (slots.superuser_reserved as f64) < options.number("min_reserved");
+    let few = ((slots.superuser_reserved + slots.reserved) as f64) < options.number("min_reserved");
     Ok(few.then(|| judge(facts, options)).into_iter().collect())
 }
 
