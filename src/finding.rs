@@ -53,6 +53,8 @@ pub struct Finding {
 }
 
 impl Finding {
+    pub const NO_RISK: &str = "None: nothing is changed.";
+
     /// What a finding has that only tells: no fix, no impact, no risk.
     pub fn that_changes_nothing() -> Finding {
         Finding {
@@ -65,7 +67,7 @@ impl Finding {
             impact: Map::new(),
             fix_sql: None,
             app_fix: None,
-            risk: "None: nothing is changed.".to_string(),
+            risk: Finding::NO_RISK.to_string(),
             rollback: Rollback::None,
             verify_sql: None,
         }

@@ -6,6 +6,7 @@ use super::holding_back::{Hold, Holder};
 use super::long_running::Kind;
 use crate::db::quote_literal;
 use crate::facts::activity::{Activity, Prepared, Progress, ReplicationSlot, Session};
+use crate::finding::Finding;
 use serde_json::json;
 
 /// What it is, and what ends it.
@@ -34,7 +35,7 @@ pub fn remedy(activity: &Activity, hold: &Hold) -> Remedy {
                 "On the standby: dbre.long_running shows the query; end it there. For long reports a standby with \
                       hot_standby_feedback = off and a larger max_standby_streaming_delay."
                     .to_string(),
-            risk: "None: nothing is changed.".to_string(),
+            risk: Finding::NO_RISK.to_string(),
             verify_sql: None,
         },
         Holder::Prepared(prepared) => prepared_decision(prepared),
@@ -65,7 +66,7 @@ pub fn prepared_decision(prepared: &Prepared) -> Remedy {
             prepared.database.as_deref().unwrap_or("?"),
             gid = quote_literal(&prepared.gid)
         ),
-        risk: "None: nothing is changed.".to_string(),
+        risk: Finding::NO_RISK.to_string(),
         verify_sql: Some(format!(
             "select not exists (select from pg_catalog.pg_prepared_xact() where gid = {} and transaction = '{}') as ended;",
             quote_literal(&prepared.gid),
@@ -123,7 +124,7 @@ fn of_slot(slot: &ReplicationSlot, hold: &Hold) -> Remedy {
                          be built anew otherwise. To come back it needs the rows and the WAL that the slot keeps."
             )
         },
-        risk: "None: nothing is changed.".to_string(),
+        risk: Finding::NO_RISK.to_string(),
         verify_sql: Some(format!(
             "select not exists (select from pg_catalog.pg_get_replication_slots() where slot_name = {name} and \
                      pg_catalog.age({column}) >= {}) as advanced;",
@@ -190,7 +191,7 @@ fn of_session(activity: &Activity, session: &Session) -> Remedy {
                      read committed, and page through large results by key instead of an open cursor."
                 .to_string(),
         },
-        risk: ending.as_ref().map_or("None: nothing is changed.".to_string(), |ending| ending.risk.clone()),
+        risk: ending.as_ref().map_or(Finding::NO_RISK.to_string(), |ending| ending.risk.clone()),
         verify_sql: ending.ok().map(|ending| ending.verify_sql),
     }
 }

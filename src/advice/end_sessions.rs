@@ -3,6 +3,7 @@
 use crate::facts::activity::{Caller, Session};
 use crate::units::Count;
 
+#[derive(Default)]
 pub struct Endings {
     /// None: there is none that the caller may end.
     pub sql: Option<String>,

@@ -1,7 +1,7 @@
 //! Sessions that a client has left in a transaction: gathered by what ran last in them, which is where the code lost them.
 
 use super::end_session::duration;
-use super::end_sessions::{of_unchanged, verify_transactions};
+use super::end_sessions::{Endings, of_unchanged, verify_transactions};
 use super::logged::excerpt;
 use super::pools::{label, longest, longest_first};
 use crate::facts::activity::locks::Who;
@@ -11,7 +11,7 @@ use crate::finding::{Finding, Severity, change, fingerprint, object};
 use crate::measure::bursts::tags;
 use crate::rule::Options;
 use crate::units::Count;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashSet};
 
 /// Sessions that evidence names.
@@ -23,6 +23,8 @@ pub struct Words {
     pub state: &'static str,
     pub why: &'static str,
     pub app_fix: &'static str,
+    /// The sessions can be ended, and a timeout may end the next.
+    pub may_end: bool,
 }
 
 pub struct Leak<'a> {
@@ -122,20 +124,62 @@ pub fn finding(leak: &Leak, activity: &Activity, severity: Severity, words: &Wor
     let count = sessions.len() as u64;
     let last = statement(first);
     let oldest = longest(sessions.iter().copied(), |session| session.state_seconds).unwrap_or_default();
-    let written = sessions.iter().filter(|session| session.transaction_id.is_some()).count() as u64;
-    let snapshots = sessions.iter().filter_map(|session| session.snapshot_age).max();
     let who = label(first);
-    let endings = of_unchanged(sessions, &activity.caller);
-    let tags = tags(first.query.as_deref().unwrap_or_default().as_bytes());
+    let endings = if words.may_end { of_unchanged(sessions, &activity.caller) } else { Endings::default() };
+    Finding {
+        severity,
+        object: format!("{who}, after {last}"),
+        weight: count,
+        summary: format!(
+            "{} of {who} {} been {} for {}{}, after {last}",
+            Count(count).of("session"),
+            if count == 1 { "has" } else { "have" },
+            words.state,
+            if count == 1 { "" } else { "up to " },
+            duration(oldest)
+        ),
+        cause: cause(leak, &last, &endings, words),
+        evidence: evidence(leak, activity, oldest),
+        impact: object! { "sessions": change((count, "measured"), (count - endings.count, "estimated")) },
+        risk: endings.sql.as_ref().map_or(Finding::NO_RISK.to_string(), |_| risk(endings.count, leak.written())),
+        fix_sql: endings.sql,
+        verify_sql: verify_transactions(sessions),
+        app_fix: Some(app_fix(first, activity, words)),
+        ..Finding::that_changes_nothing()
+    }
+}
+
+impl Leak<'_> {
+    pub fn is_of(&self, application: &str) -> bool {
+        self.sessions[0].application == application
+    }
+
+    fn written(&self) -> u64 {
+        self.sessions.iter().filter(|session| session.transaction_id.is_some()).count() as u64
+    }
+
+    fn oldest_snapshot(&self) -> Option<i64> {
+        self.sessions.iter().filter_map(|session| session.snapshot_age).max()
+    }
+
+    /// What its comment says, as SQLCommenter writes it.
+    fn tags(&self) -> Map<String, Value> {
+        tags(self.sessions[0].query.as_deref().unwrap_or_default().as_bytes())
+    }
+}
+
+fn cause(leak: &Leak, last: &str, endings: &Endings, words: &Words) -> String {
+    let count = leak.sessions.len();
+    let tags = leak.tags();
     let place = match tags.is_empty() {
         true => String::new(),
-        false => format!(" Its comment names the place: {}.", Value::Object(tags.clone())),
+        false => format!(" Its comment names the place: {}.", Value::Object(tags)),
     };
     let mut cause = vec![
         format!("The last statement{} was: {last}.{place}", if count == 1 { "" } else { " of each" }),
-        place_of(&last).to_string(),
+        if words.may_end { place_of(last).to_string() } else { String::new() },
         words.why.to_string(),
-        match written {
+        match leak.written() {
             0 if count == 1 => "It has not written anything.".to_string(),
             0 => "None of them has written anything.".to_string(),
             1 if count == 1 => "It has written, or locked rows, which others cannot change until it ends.".to_string(),
@@ -152,7 +196,7 @@ pub fn finding(leak: &Leak, activity: &Activity, severity: Severity, words: &Wor
         };
         cause.push(format!("{others} because of {} locks.", if count == 1 { "its" } else { "their" }));
     }
-    if let Some(age) = snapshots.filter(|age| *age > 0) {
+    if let Some(age) = leak.oldest_snapshot().filter(|age| *age > 0) {
         cause.push(format!(
             "The oldest snapshot is {} behind: VACUUM removes no rows that are newer.",
             Count(age as u64).of("transaction")
@@ -160,56 +204,42 @@ pub fn finding(leak: &Leak, activity: &Activity, severity: Severity, words: &Wor
     }
     cause.extend(endings.refused.as_ref().map(|refused| format!("{refused}.")));
     cause.retain(|sentence| !sentence.is_empty());
-    Finding {
-        severity,
-        object: format!("{who}, after {last}"),
-        weight: count,
-        summary: format!(
-            "{} of {who} {} been {} for {}{}, after {last}",
-            Count(count).of("session"),
-            if count == 1 { "has" } else { "have" },
-            words.state,
-            if count == 1 { "" } else { "up to " },
-            duration(oldest)
-        ),
-        cause: cause.join(" "),
-        evidence: object! {
-            "sessions": count,
-            "oldest_seconds": oldest,
-            "shortest_seconds": sessions.iter().filter_map(|s| s.state_seconds).min_by(f64::total_cmp),
-            "with_transaction_id": written,
-            "oldest_snapshot_age_transactions": snapshots,
-            "sessions_blocked": leak.blocked,
-            "slots_share": (count as f64 / activity.slots.ordinary().max(1) as f64 * 1000.0).round() / 1000.0,
-            "database": first.database,
-            "user": first.role,
-            "application_name": first.application,
-            "last_query": first.query,
-            "query_id": first.query_id,
-            "tags": tags,
-            "longest": sessions.iter().take(SHOWN).map(|session| json!({
-                "pid": session.pid,
-                "client_address": session.client_address,
-                "idle_seconds": session.state_seconds,
-                "transaction_seconds": session.transaction_seconds,
-                "transaction_id": session.transaction_id,
-            })).collect::<Vec<_>>(),
-        },
-        impact: object! { "sessions": change((count, "measured"), (count - endings.count, "estimated")) },
-        risk: match endings.sql {
-            None => "None: nothing is changed.".to_string(),
-            Some(_) => risk(endings.count, written),
-        },
-        fix_sql: endings.sql,
-        verify_sql: verify_transactions(sessions),
-        app_fix: Some(app_fix(first, activity, words)),
-        ..Finding::that_changes_nothing()
+    cause.join(" ")
+}
+
+fn evidence(leak: &Leak, activity: &Activity, oldest: f64) -> Map<String, Value> {
+    let sessions = &leak.sessions;
+    let (first, count) = (sessions[0], sessions.len());
+    object! {
+        "sessions": count,
+        "oldest_seconds": oldest,
+        "shortest_seconds": sessions.iter().filter_map(|s| s.state_seconds).min_by(f64::total_cmp),
+        "with_transaction_id": leak.written(),
+        "oldest_snapshot_age_transactions": leak.oldest_snapshot(),
+        "sessions_blocked": leak.blocked,
+        "slots_share": (count as f64 / activity.slots.ordinary().max(1) as f64 * 1000.0).round() / 1000.0,
+        "database": first.database,
+        "user": first.role,
+        "application_name": first.application,
+        "last_query": first.query,
+        "query_id": first.query_id,
+        "tags": leak.tags(),
+        "longest": sessions.iter().take(SHOWN).map(|session| json!({
+            "pid": session.pid,
+            "client_address": session.client_address,
+            "idle_seconds": session.state_seconds,
+            "transaction_seconds": session.transaction_seconds,
+            "transaction_id": session.transaction_id,
+        })).collect::<Vec<_>>(),
     }
 }
 
 fn app_fix(session: &Session, activity: &Activity, words: &Words) -> String {
     if session.application == "psql" {
         return "A person's session (psql): ask who it is; \\set AUTOCOMMIT on, and COMMIT when done.".to_string();
+    }
+    if !words.may_end {
+        return words.app_fix.to_string();
     }
     let role = session.role_oid.and_then(|oid| activity.slots.role(oid));
     let second = match role {

@@ -81,7 +81,7 @@ pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> 
         evidence,
         impact: object! { "connections": change((limit.taken, "measured"), (left, "estimated")) },
         risk: match endings.sql {
-            None => "None: nothing is changed.".to_string(),
+            None => Finding::NO_RISK.to_string(),
             Some(_) => "Ended sessions are idle and outside of a transaction: nothing is rolled back. They lose what a session has: \
                         prepared statements, settings, and LISTEN, cursors WITH HOLD, temporary tables of other databases and a base \
                         backup (pg_backup_start), which is aborted, where their last statement does not show them. Their pools connect again when they need to; one that does not test its connections \

@@ -2,7 +2,7 @@
 
 use crate::engine::Reported;
 use crate::facts::{MeasuredStatement, rounded};
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::rule::Need;
 use regex_lite::Regex;
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ pub fn indexes_once(findings: &mut [Reported]) {
                     &format!(" The index that {rule} creates (fingerprint {fingerprint}) serves this too.");
                 finding.evidence.insert("fixed_by".to_string(), json!(fingerprint));
                 (finding.fix_sql, finding.app_fix, finding.verify_sql) = (None, None, None);
-                finding.risk = "None: nothing is changed.".to_string();
+                finding.risk = Finding::NO_RISK.to_string();
                 reported.rollback_sql = None;
             }
         }

@@ -1,6 +1,6 @@
 //! A leak in a real SQLAlchemy pool: the application times out while the server has slots.
 
-use crate::pool_pressure::{connect, has, only, pressure, server};
+use crate::pool_pressure::{busy, connect, has, only, pressure, server, waiting};
 use crate::server::{alone, execute, query, shown, text, value, wait_until};
 use crate::workload_clients::python;
 use libtest_mimic::Trial;
@@ -10,7 +10,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 pub fn trials() -> Vec<Trial> {
-    vec![alone("pool_leak::in_a_sqlalchemy_pool", leak), alone("pool_leak::after_generated_names", generated_names)]
+    vec![
+        alone("pool_leak::in_a_sqlalchemy_pool", leak),
+        alone("pool_leak::after_generated_names", generated_names),
+        alone("pool_leak::of_a_foreign_server", of_a_foreign_server),
+    ]
 }
 
 fn leak() {
@@ -40,7 +44,7 @@ fn leak() {
     let leaked = only(&findings, "transaction_leaked");
     let told = leaked.to_string();
     assert!(told.contains("select price from article where id = $1"), "the likely place: {leaked:#}");
-    assert!(text(leaked, "summary").contains('7'), "how many: {leaked:#}");
+    assert!(text(leaked, "summary").starts_with("7 sessions"), "how many: {leaked:#}");
     assert!(leaked["severity"] == "high" || leaked["severity"] == "critical", "{leaked:#}");
     assert!(text(leaked, "app_fix").contains("with Session("), "{leaked:#}");
     let failed = only(&findings, "failed_transaction_left_open");
@@ -110,4 +114,34 @@ fn generated_names() {
         assert!(text(finding, "cause").contains("not itself the place"), "{finding:#}");
         assert_eq!(finding["fingerprint"], later["fingerprint"], "{later:#}");
     }
+}
+
+/// A session of postgres_fdw is idle in a transaction while the query that owns it computes.
+fn of_a_foreign_server() {
+    let database = server(&[]);
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        &format!(
+            "create extension postgres_fdw; create table remote (id int); insert into remote values (1);
+             create server there foreign data wrapper postgres_fdw options (host '{}', port '5432', dbname 'pool');
+             create user mapping for postgres server there options (user 'postgres', password_required 'false');
+             create foreign table foreign_one (id int) server there options (table_name 'remote');
+             select dbre.configure_rule('transaction_leaked', options => '{{\"min_seconds\": 0}}')",
+            database.server.folder.display()
+        ),
+    );
+    busy(connect(&database, "postgres", "report"), "begin; select * from foreign_one; select pg_sleep(600)");
+    let idle = "select count(*) from pg_stat_get_activity(null) where application_name = 'postgres_fdw'
+        and state = 'idle in transaction'";
+    wait_until("the query computes", || value::<i64>(&mut client, idle) == 1);
+    let told = |findings: &[Value]| -> Value { only(findings, "transaction_leaked").clone() };
+    let leaked = told(&pressure(&mut client, "").0);
+    assert_eq!((&leaked["severity"], &leaked["fix_sql"]), (&"low".into(), &Value::Null), "{leaked:#}");
+    assert!(text(&leaked, "cause").contains("on the server that connects"), "{leaked:#}");
+    assert!(!text(&leaked, "app_fix").contains("idle_in_transaction_session_timeout"), "{leaked:#}");
+    busy(connect(&database, "postgres", "migration"), "alter table remote add n int");
+    waiting(&mut client, 1);
+    let blocking = told(&pressure(&mut client, "").0);
+    assert_eq!((&blocking["severity"], &blocking["fix_sql"]), (&"medium".into(), &Value::Null), "{blocking:#}");
 }

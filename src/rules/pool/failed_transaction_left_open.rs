@@ -48,6 +48,7 @@ const WORDS: Words = Words {
     app_fix: "Let the error leave the block that began the transaction. SQLAlchemy: `with session.begin(): …` rolls back by itself; \
               after a caught IntegrityError call session.rollback(), or expect it within `with session.begin_nested(): …`; asyncpg: \
               `async with connection.transaction(): …`.",
+    may_end: true,
 };
 
 fn check(facts: &Facts, options: &Options) -> Verdict {

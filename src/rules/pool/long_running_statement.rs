@@ -130,7 +130,7 @@ fn judge(activity: &Activity, kind: Kind, sessions: &[&Session], options: &Optio
                 "Nothing is proposed. Cancelled, it leaves an invalid index behind, to be dropped.".to_string()
             }
             (_, Some(_)) => "Nothing is proposed: what it has done so far would be lost.".to_string(),
-            (_, None) => "None: nothing is changed.".to_string(),
+            (_, None) => Finding::NO_RISK.to_string(),
         },
         verify_sql: match ended.as_slice() {
             [only] if !kind.is_dear() => Some(only.verify_sql.clone()),

@@ -161,7 +161,7 @@ fn judge(oid: u32, sessions: &[&Session], activity: &Activity, options: &Options
             "longest_statement_seconds": longest,
         },
         risk: match fix.is_empty() {
-            true => "None: nothing is changed.".to_string(),
+            true => Finding::NO_RISK.to_string(),
             false => format!(
                 "For sessions that begin from now on: {}. A statement that takes longer fails (SQLSTATE 57014, a lock 55P03), a \
                  transaction idle for longer loses its session (25P03): migrations, reports and batch jobs of this role need their \

@@ -12,7 +12,8 @@ pub static RULE: Rule = Rule {
     enabled: true,
     condition: "Sessions of one application, role and database have been idle in a transaction for at least min_seconds, with the \
                 same last statement but for constants and generated names (one finding for these): high; critical where they are at least many, or take more \
-                than critical_share of the connections that ordinary users can take.",
+                than critical_share of the connections that ordinary users can take. Of a foreign server's queries (postgres_fdw): low, \
+                medium where others wait for them.",
     effect: "Each holds a connection, its locks, and back VACUUM, for nothing; a leak takes one connection after another until the \
              pool is empty.",
     workaround: "End the transaction where it is begun: with a context manager, and before anything outside of the database is \
@@ -32,8 +33,8 @@ pub static RULE: Rule = Rule {
         ),
         OptionSpec::pattern(
             "except_applications",
-            "^(pg_dump|pg_dumpall)$",
-            "Applications that keep a transaction open on purpose: pg_dump does for its parallel jobs.",
+            "^(pg_dump|pg_dumpall|pg_repack)$",
+            "Applications that keep a transaction open on purpose: pg_dump for its parallel jobs, pg_repack for the lock of its table.",
         ),
     ],
     needs: &[Need::Activity],
@@ -75,6 +76,15 @@ pub static RULE: Rule = Rule {
             finds: 0,
             fix_clears: false,
         },
+        Case {
+            name: "pg_repack, which keeps its table locked from a second connection",
+            setup: "select dbre.configure_rule('transaction_leaked', options => '{\"min_seconds\": 0}'); create table repacked (a int); \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'pg_repack', null, 'begin'), \
+                        (2, 'pg_repack', null, 'lock table repacked in access share mode')",
+            finds: 0,
+            fix_clears: false,
+        },
     ],
     check,
 };
@@ -87,12 +97,28 @@ const WORDS: Words = Words {
               engine.begin() as connection: …`, never a session kept in a global or returned from a generator; asyncpg: `async with \
               pool.acquire() as connection, connection.transaction(): …`; Django: `with transaction.atomic(): …`; and no HTTP call, \
               queue or file within.",
+    may_end: true,
+};
+
+/// What postgres_fdw calls its sessions, unless it is told otherwise.
+const FOREIGN: &str = "postgres_fdw";
+
+const OF_FOREIGN_SERVER: Words = Words {
+    why: "It belongs to a transaction on the server that connects (postgres_fdw), which ends it with its own: while that server computes, \
+          or waits for its client, there is nothing to do here.",
+    app_fix: "Look on the server that connects (client_address) for the transaction that is open: dbre.long_running and \
+              dbre.pool_pressure() there. What ends this session here fails that one.",
+    may_end: false,
+    ..WORDS
 };
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let activity = facts.activity();
     let leaks = leaks::leaks(activity, State::IdleInTransaction, options);
     let severity = |leak: &Leak| {
+        if leak.is_of(FOREIGN) {
+            return if leak.blocked > 0 { Severity::medium } else { Severity::low };
+        }
         let count = leak.sessions.len() as f64;
         let share = count / activity.slots.ordinary().max(1) as f64;
         match count >= options.number("many") || share > options.number("critical_share") {
@@ -100,5 +126,6 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             false => RULE.severity,
         }
     };
-    Ok(leaks.iter().map(|leak| leaks::finding(leak, activity, severity(leak), &WORDS)).collect())
+    let words = |leak: &Leak| if leak.is_of(FOREIGN) { &OF_FOREIGN_SERVER } else { &WORDS };
+    Ok(leaks.iter().map(|leak| leaks::finding(leak, activity, severity(leak), words(leak))).collect())
 }
