@@ -2,7 +2,7 @@
 //! transaction's own picture of it stays what it is, and no lock is taken.
 
 use crate::facts::activity::State;
-use pgrx::pg_sys::{self, PgBackendStatus};
+use pgrx::pg_sys::{self, PgBackendStatus, WaitEventClient};
 use std::ffi::{CStr, c_char};
 use std::ptr::addr_of;
 use std::sync::atomic::{Ordering, fence};
@@ -61,8 +61,12 @@ impl Backend {
         }
     }
 
+    /// Of the server's main loops; a logical walsender waits for WAL, or for what a slot's standby must confirm first, as for a client.
     fn awaits_work(&self) -> bool {
         self.wait & CLASS == pg_sys::PG_WAIT_ACTIVITY
+            || self.kind.0 == pg_sys::BackendType::B_WAL_SENDER
+                && (self.wait == WaitEventClient::WAIT_EVENT_WAL_SENDER_WAIT_FOR_WAL
+                    || self.wait == WaitEventClient::WAIT_EVENT_WAIT_FOR_STANDBY_CONFIRMATION)
     }
 
     /// Nobody else can be given the connection.
@@ -234,4 +238,26 @@ pub fn application(name: &str) -> Application {
 pub fn application_name(application: &Application) -> String {
     let length = application.iter().position(|byte| *byte == 0).unwrap_or(NAME_BYTES);
     String::from_utf8_lossy(&application[..length]).into_owned()
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+    use pg_sys::BackendType::{B_BACKEND, B_WAL_SENDER};
+
+    #[test]
+    fn a_logical_walsender_without_work_is_not_active() {
+        let is_active = |kind, wait| {
+            let application = application("receiver");
+            let kind = Kind(kind);
+            let state = Some(State::Active);
+            Backend { number: 0, pid: 1, kind, database: 5, role: 10, application, state, wait, query_id: 0 }.is_active()
+        };
+        let waits_for_wal = WaitEventClient::WAIT_EVENT_WAL_SENDER_WAIT_FOR_WAL;
+        assert!(!is_active(B_WAL_SENDER, waits_for_wal));
+        assert!(!is_active(B_WAL_SENDER, WaitEventClient::WAIT_EVENT_WAIT_FOR_STANDBY_CONFIRMATION));
+        assert!(is_active(B_WAL_SENDER, WaitEventClient::WAIT_EVENT_WAL_SENDER_WRITE_DATA), "it sends");
+        assert!(is_active(B_WAL_SENDER, 0), "it decodes");
+        assert!(is_active(B_BACKEND, waits_for_wal), "no wait of a client's session");
+    }
 }
