@@ -86,6 +86,12 @@ impl Group<'_> {
         format!("{}: {}", self.wait.kind, self.wait.event)
     }
 
+    /// `12 of 20 sessions that run …`
+    pub fn summary(&self, waits: &str) -> String {
+        let (count, active) = (Count(self.sessions.len() as u64), Count(self.active as u64));
+        format!("{count} of {} that run {waits}", active.of("session"))
+    }
+
     /// Without what to do about it; `min_share` is what the rule takes for much.
     pub fn finding(&self, activity: &Activity, min_share: f64) -> Finding {
         let meaning = meaning_or_kind(&self.wait.kind, &self.wait.event);
@@ -99,12 +105,7 @@ impl Group<'_> {
             severity: self.severity(recorded, min_share),
             object: format!("{} in {}", self.event(), activity.only.as_deref().unwrap_or("all databases")),
             weight: self.sessions.len() as u64,
-            summary: format!(
-                "{} of {} that run wait at {}",
-                Count(self.sessions.len() as u64),
-                Count(self.active as u64).of("session"),
-                self.event()
-            ),
+            summary: self.summary(&format!("wait at {}", self.event())),
             cause: format!(
                 "Each {}. {}Half of these statements have run for {} or longer. {before}",
                 meaning.means,

@@ -14,6 +14,7 @@ mod progress;
 mod replication_slots;
 mod session;
 pub mod sized_role;
+mod standbys;
 mod subscriptions;
 mod temporary_tables;
 pub mod timeouts;
@@ -32,7 +33,7 @@ pub use progress::Progress;
 pub use replication_slots::ReplicationSlot;
 pub use session::{Session, State, Wait};
 pub use sized_role::SizedRole;
-
+pub use standbys::Standby;
 pub use timeouts::Timeouts;
 pub use transaction_ids::TransactionIds;
 pub use usual::{Usual, UsualTimes};
@@ -67,6 +68,7 @@ pub struct Activity {
     pub transaction_ids: TransactionIds,
     pub usual: UsualTimes,
     pub synchronous_standby_names: String,
+    pub standbys: Vec<Standby>,
     /// Processes that have temporary tables in this database.
     pub temporary_tables: BTreeSet<i32>,
     /// None: nothing is recorded (dbre.activity_recording()), or the caller may not see it.
@@ -104,11 +106,20 @@ impl Activity {
         let Activity { sessions, left_out, .. } = &mut activity;
         let progress = part("progress of maintenance", left_out, progress::read);
         let replication_slots = part("replication slots", left_out, replication_slots::read);
+        let standbys = part("standbys", left_out, standbys::read);
         let of_names = "pg_subscription: names of subscriptions";
         let subscriptions = unlocked("subscriptions", of_names, left_out, subscriptions::read);
         let usual = part("what statements usually take", left_out, || UsualTimes::read(sessions, USUAL_SECONDS));
         let synchronous_standby_names = db::setting("synchronous_standby_names").unwrap_or_default();
-        Activity { progress, replication_slots, subscriptions, usual, synchronous_standby_names, ..activity }
+        Activity {
+            progress,
+            replication_slots,
+            standbys,
+            subscriptions,
+            usual,
+            synchronous_standby_names,
+            ..activity
+        }
     }
 
     /// Only who there is, and who blocks whom.

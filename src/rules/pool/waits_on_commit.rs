@@ -1,7 +1,7 @@
 use crate::advice::end_session::duration;
 use crate::advice::waits::{Group, ends_transaction, groups};
 use crate::facts::Facts;
-use crate::facts::activity::{Activity, Session};
+use crate::facts::activity::{Activity, Session, Standby};
 use crate::finding::{Finding, Severity};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::listing;
@@ -17,7 +17,7 @@ pub static RULE: Rule = Rule {
                 commit: WAL that is written or flushed, the end of transactions, a synchronous standby. Medium where half of these statements have run for a second, or where \
                 dbre.activity_history has the same share, of one session or more, in at least ten samples; else low, for one look is an accident. High \
                 where it is at least half of those that run, ten or more, half of their statements have run for a second, and what else runs does not \
-                fill the cores; critical where a COMMIT, or with no standby connected any statement, has waited for a standby for \
+                fill the cores; critical where a COMMIT, or with no synchronous standby connected any statement, has waited for a standby for \
                 standby_seconds.",
     effect: "Every write takes as long as the slowest of disk and standby. When no standby confirms, commits never end, and connections run \
                  out.",
@@ -93,19 +93,26 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     Ok(findings.collect())
 }
 
-/// For how long one has certainly waited: since when it commits is not known of a statement that did something else before.
+/// For how long one has certainly waited: since when it commits is not known of a statement that did something else before, unless no
+/// standby is there to confirm any.
 fn waited(activity: &Activity, group: &Group) -> Option<f64> {
-    let connected = activity.sessions.iter().any(|session| session.kind == "walsender" || session.hidden);
+    let confirms = activity.standbys.iter().any(|standby| standby.synchronous != Some(false));
     let commits = |session: &&&Session| {
         let text = session.query.as_deref().unwrap_or_default().trim_start().to_lowercase();
-        !connected || text.starts_with("commit") || text.starts_with("end")
+        !confirms || text.starts_with("commit") || text.starts_with("end")
     };
     group.sessions.iter().filter(commits).filter_map(|session| session.query_seconds).max_by(f64::total_cmp)
 }
 
 fn no_standby(activity: &Activity, group: &Group, seconds: f64, options: &Options) -> Finding {
-    let standbys: Vec<&Session> = activity.sessions.iter().filter(|session| session.kind == "walsender").collect();
-    let names: Vec<&str> = standbys.iter().map(|session| session.application.as_str()).collect();
+    let named = |standby: &Standby| {
+        let session = activity.sessions.iter().find(|session| session.pid == standby.pid)?;
+        Some(match standby.synchronous {
+            Some(false) => format!("{} (asynchronous)", session.application),
+            _ => session.application.clone(),
+        })
+    };
+    let names: Vec<String> = activity.standbys.iter().filter_map(named).collect();
     let connected = match names.is_empty() {
         true => "No standby is connected".to_string(),
         false => format!("Connected are {}", listing(&names)),
@@ -114,7 +121,7 @@ fn no_standby(activity: &Activity, group: &Group, seconds: f64, options: &Option
     finding.severity = Severity::critical;
     finding.summary = format!(
         "{}, for up to {}: synchronous_standby_names = '{}'",
-        finding.summary.replace("wait at IPC: SyncRep", "have committed and wait for a synchronous standby"),
+        group.summary("have committed and wait for a synchronous standby"),
         duration(seconds),
         activity.synchronous_standby_names
     );
