@@ -15,7 +15,8 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "A role that has clients here, no superuser and none for replication, gets no idle_in_transaction_session_timeout, \
-                statement_timeout or lock_timeout when it connects: neither from the role nor from the database nor from the server. \
+                statement_timeout or lock_timeout when it connects: neither from the role nor from the database nor from the server, nor a transaction_timeout, which does for all but \
+                lock_timeout, and for that where it is as short. \
                 A 0 that is set for the role itself is a decision, and left alone. What clients set by themselves is not known.",
     effect: "Nothing ends what hangs: one forgotten transaction, one endless statement or one lock queue takes all connections.",
     workaround: "ALTER ROLE … SET for each service role, or ALTER ROLE … IN DATABASE … SET where a database has its own, which the role's \
@@ -60,6 +61,25 @@ pub static RULE: Rule = Rule {
                     insert into sessions values (1, 'web', current_database() || '_Web \"1\"', 'select 1')",
             finds: 1,
             fix_clears: true,
+        },
+        Case {
+            name: "a transaction_timeout does for two of the three",
+            setup: "do $$ begin execute format('create role %I login', current_database() || '_web'); \
+                    execute format('alter role %I set transaction_timeout = ''5min''', current_database() || '_web'); \
+                    execute format('alter role %I set lock_timeout = ''3s''', current_database() || '_web'); end $$; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'web', current_database() || '_web', 'select 1')",
+            finds: 0,
+            fix_clears: false,
+        },
+        Case {
+            name: "a transaction_timeout as short as a lock may be waited for",
+            setup: "do $$ begin execute format('create role %I login', current_database() || '_web'); \
+                    execute format('alter role %I set transaction_timeout = ''10s''', current_database() || '_web'); end $$; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'web', current_database() || '_web', 'select 1')",
+            finds: 0,
+            fix_clears: false,
         },
         Case {
             name: "all are set, or not by decision",
@@ -110,7 +130,8 @@ fn judge(oid: u32, sessions: &[&Session], activity: &Activity, options: &Options
     let missing: Vec<Missing> = WANTED
         .into_iter()
         .map(|(name, option)| {
-            let lacks = databases.iter().copied().filter(|of| is_missing(activity, oid, *of, name)).collect();
+            let seconds = options.number(option);
+            let lacks = databases.iter().copied().filter(|of| is_missing(activity, oid, *of, name, seconds)).collect();
             Missing { name, option, databases: lacks, elsewhere: activity.timeouts.databases_that_set(name) }
         })
         .filter(|missing| !missing.databases.is_empty())
@@ -277,10 +298,21 @@ fn verify_sql(role: &str, pairs: &[(Option<String>, &str)]) -> String {
     )
 }
 
-fn is_missing(activity: &Activity, role: u32, database: u32, name: &str) -> bool {
+/// `seconds`: what it would be set to.
+fn is_missing(activity: &Activity, role: u32, database: u32, name: &str, seconds: f64) -> bool {
     let decided = |level| matches!(level, Level::Role | Level::RoleInDatabase);
     let timeout = activity.timeouts.of(role, database, name);
     timeout.is_some_and(|timeout| timeout.milliseconds == 0 && !decided(timeout.level))
+        && !is_limited(activity, role, database, name, seconds)
+}
+
+/// transaction_timeout ends statements and idle transactions too; it is enough for locks where it is as short as what they would get.
+fn is_limited(activity: &Activity, role: u32, database: u32, name: &str, seconds: f64) -> bool {
+    match activity.timeouts.of(role, database, "transaction_timeout").map(|timeout| timeout.milliseconds) {
+        Some(0) => false,
+        Some(limit) => name != "lock_timeout" || limit as f64 <= seconds * 1000.0,
+        None => true,
+    }
 }
 
 /// What new sessions get, in milliseconds: `{"shop": {"statement_timeout_ms": 0, …}}`; null: not known.
