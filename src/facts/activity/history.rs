@@ -18,7 +18,7 @@ pub struct Connections {
 /// What is asked for of all that was recorded: with applications that come and go there may be tens of thousands of pools.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Recorded {
-    /// Waits, and the pools that have sessions now.
+    /// By a recording that goes on: waits, and the pools that have sessions now, since the oldest of these began.
     Open,
     /// The most that roles had in use.
     Peaks,
@@ -41,6 +41,8 @@ pub struct RecordedPool {
     pub role_oid: u32,
     /// None: of the applications for which there was no room, together.
     pub application: Option<String>,
+    /// In which it was recorded.
+    pub seconds: f64,
     /// Means are over all of the recorded time, not only that in which the pool had sessions.
     pub connections: Connections,
 }

@@ -13,7 +13,7 @@ pub static RULE: Rule = Rule {
     since: "0.1.0",
     enabled: true,
     condition: "At least min_surplus connections of one application, role and database have not been used for min_idle_seconds; or, \
-                where dbre.activity_history covers min_recorded_seconds and one of them is as old, there are at least min_surplus more of them than twice those that were \
+                where dbre.activity_history goes on and has min_recorded_seconds since the oldest of them began, there are at least min_surplus more of them than twice those that were \
                 ever in use at once: low; medium where these take more than medium_share of the connections that ordinary users can \
                 take.",
     effect: "Each takes a slot that another service needs at its peak, and memory for its caches; every snapshot looks at it.",
@@ -129,11 +129,15 @@ fn judge(name: String, pool: &Pool, activity: &Activity, options: &Options) -> O
 }
 
 fn bound(pool: &Pool, activity: &Activity, options: &Options) -> Bound {
-    if let Some((recorded, seconds)) = recorded(pool, activity, options.number("min_recorded_seconds")) {
+    if let Some(recorded) = recorded(pool, activity, options.number("min_recorded_seconds")) {
+        let in_use = pool.connections() - pool.count(&[State::Idle]);
         return Bound {
-            used: u64::from(recorded.connections.in_use.most) * 2,
-            over: format!("in {:.1} h of samples, whose peak is doubled for bursts between them", seconds / 3600.0),
-            basis: "estimated (twice the most of dbre.activity_history)",
+            used: (u64::from(recorded.connections.in_use.most) * 2).max(in_use),
+            over: format!(
+                "in {:.1} h of samples, whose peak is doubled for bursts between them",
+                recorded.seconds / 3600.0
+            ),
+            basis: "estimated (twice the most of dbre.activity_history, or what is in use now)",
         };
     }
     let min_seconds = options.number("min_idle_seconds");
@@ -146,18 +150,13 @@ fn bound(pool: &Pool, activity: &Activity, options: &Options) -> Bound {
     }
 }
 
-/// Of a pool that has only just been opened samples say nothing, however long others were recorded.
-fn recorded<'a>(pool: &Pool, activity: &'a Activity, least_seconds: f64) -> Option<(&'a RecordedPool, f64)> {
-    let history = activity.history.as_ref().filter(|history| history.seconds >= least_seconds)?;
-    let oldest = pools::longest(pool.sessions.iter().copied(), |session| session.backend_seconds);
-    if oldest.is_none_or(|seconds| seconds < least_seconds) {
-        return None;
-    }
+/// Since its oldest connection began: what the pool had before may have been of another size.
+fn recorded<'a>(pool: &Pool, activity: &'a Activity, least_seconds: f64) -> Option<&'a RecordedPool> {
     let first = pool.first();
     let same = |recorded: &&RecordedPool| {
         Some(recorded.database_oid) == first.database_oid
             && Some(recorded.role_oid) == first.role_oid
             && recorded.application.as_deref() == Some(&first.application)
     };
-    history.pools.iter().find(same).map(|recorded| (recorded, history.seconds))
+    activity.history.as_ref()?.pools.iter().find(same).filter(|recorded| recorded.seconds >= least_seconds)
 }

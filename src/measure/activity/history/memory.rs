@@ -37,6 +37,12 @@ pub struct Recorder {
     pub cost: i64,
 }
 
+impl Recorder {
+    pub fn records(&self) -> bool {
+        self.pid != 0 && !self.stopped && self.interval > 0
+    }
+}
+
 #[repr(C)]
 struct Control {
     tranche: i32,

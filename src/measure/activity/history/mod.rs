@@ -171,7 +171,11 @@ pub fn periods() -> Vec<(Period, Vec<Entry>)> {
 /// What is asked for of all of it together. None: there is none, or the caller may not see the state of all sessions.
 pub fn history(names: &Names, recorded: Recorded, sessions: &[Session]) -> Option<History> {
     let memory = Memory::attach().filter(|_| may_see(0))?;
-    let mut all = summed::Summed::of(recorded, sessions);
+    let recorder = memory.recorder();
+    if recorded == Recorded::Open && !recorder.records() {
+        return None;
+    }
+    let mut all = summed::Summed::of(recorded, sessions, recorder.since);
     memory.read(|period, entries| all.add(period, entries));
     (all.samples > 0).then(|| all.history(names))
 }
