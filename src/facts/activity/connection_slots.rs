@@ -1,6 +1,6 @@
 //! How many connections there may be: of the server, of each database, of each role.
 
-use super::catalogs;
+use super::{catalogs, timeouts};
 use crate::db;
 use pgrx::pg_sys;
 
@@ -13,7 +13,8 @@ pub struct Slots {
     /// For members of pg_use_reserved_connections.
     pub reserved: u64,
     pub max_worker_processes: u64,
-    pub max_parallel_workers: u64,
+    /// Of the server; None: a setting of the caller's own hides it.
+    pub max_parallel_workers: Option<u64>,
     pub max_prepared_transactions: u64,
     /// None: pg_database is locked by another session.
     pub databases: Option<Vec<Limited>>,
@@ -51,7 +52,7 @@ impl Slots {
             superuser_reserved: number("superuser_reserved_connections"),
             reserved: number("reserved_connections"),
             max_worker_processes: number("max_worker_processes"),
-            max_parallel_workers: number("max_parallel_workers"),
+            max_parallel_workers: timeouts::of_server("max_parallel_workers"),
             max_prepared_transactions: number("max_prepared_transactions"),
             databases: databases(),
             roles: roles(),

@@ -122,7 +122,7 @@ fn milliseconds(value: &str) -> Option<u64> {
 }
 
 /// What RESET would give, if that comes from the server's command line, its files or its defaults.
-fn of_server(name: &str) -> Option<u64> {
+pub fn of_server(name: &str) -> Option<u64> {
     let name = CString::new(name).ok()?;
     // SAFETY: the record is the server's own, of a setting that is an integer where it is of that type.
     unsafe {

@@ -70,9 +70,9 @@ fn limit(activity: &Activity) -> Limit {
     // The session that reads is not among them.
     let others = others as u64 + u64::from(slots.own.is_none());
     let left = slots.max_worker_processes.saturating_sub(others);
-    match left < slots.max_parallel_workers {
-        true => Limit { allowed: left, setting: "max_worker_processes", others },
-        false => Limit { allowed: slots.max_parallel_workers, setting: "max_parallel_workers", others },
+    match slots.max_parallel_workers.filter(|allowed| *allowed <= left) {
+        None => Limit { allowed: left, setting: "max_worker_processes", others },
+        Some(allowed) => Limit { allowed, setting: "max_parallel_workers", others },
     }
 }
 
@@ -88,18 +88,18 @@ fn judge(activity: &Activity, running: u64, limit: &Limit) -> Finding {
     leaders.sort_by_key(|(pid, count)| (std::cmp::Reverse(*count), *pid));
     let (binds, more) = match limit.setting {
         "max_parallel_workers" => (
-            format!("max_parallel_workers = {} allows no more", slots.max_parallel_workers),
+            format!("max_parallel_workers = {} allows no more", limit.allowed),
             "a larger max_parallel_workers (within max_worker_processes)".to_string(),
         ),
         _ => (
             format!(
-                "max_worker_processes = {} allows no more, of which {} at other work, though max_parallel_workers is {}",
+                "max_worker_processes = {} allows no more, of which {} at other work{}",
                 slots.max_worker_processes,
                 match limit.others {
                     1 => "1 is".to_string(),
                     others => format!("{} are", Count(others)),
                 },
-                slots.max_parallel_workers
+                slots.max_parallel_workers.map_or(String::new(), |more| format!(", though max_parallel_workers is {more}"))
             ),
             "a larger max_worker_processes, which takes a restart (of standbys first, which need at least as many)"
                 .to_string(),
