@@ -82,6 +82,11 @@ pub fn start(times: Times) -> Started {
     let mut description = worker::description(Some(times));
     // SAFETY: the server copies it.
     if !unsafe { pg_sys::RegisterDynamicBackgroundWorker(&raw mut description, null_mut()) } {
+        memory.change(|recorder| {
+            if recorder.pid == 0 {
+                recorder.interval = 0;
+            }
+        });
         return Started::NoWorkerFree;
     }
     match waited_for(|| memory.recorder().pid != 0) {
@@ -144,7 +149,7 @@ pub fn status() -> Option<Status> {
     let reason = match (recorder.pid, recorder.interval, recorder.stopped) {
         (0, _, true) => Some("dbre.stop_activity_history() was called"),
         (0, 0, _) => Some(
-            "dbre.start_activity_history() was not called, and dbre.activity_sample_interval was 0 when the server started, \
+            "dbre.start_activity_history() was not called, or found no background worker free, and dbre.activity_sample_interval was 0 when the server started, \
              or pg_dbre is not in shared_preload_libraries",
         ),
         (0, ..) => Some("the background worker has ended, and starts again within 10 s: see the server's log"),
