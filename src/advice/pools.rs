@@ -137,7 +137,7 @@ pub fn label(session: &Session) -> String {
 }
 
 /// The longest of them; None: of none of them is it known.
-pub fn longest<'a>(sessions: impl Iterator<Item = &'a Session>, age: fn(&Session) -> Option<f64>) -> Option<f64> {
+pub fn longest<'a>(sessions: impl Iterator<Item = &'a Session>, age: impl Fn(&Session) -> Option<f64>) -> Option<f64> {
     sessions.filter_map(age).max_by(f64::total_cmp)
 }
 

@@ -5,13 +5,14 @@ use crate::advice::pools::{ACTIVE, Pool, longest, pools};
 use crate::db::{Caught, guarded, raise};
 use crate::engine;
 use crate::facts::Facts;
-use crate::facts::activity::{Activity, Recorded, State};
+use crate::facts::activity::{Activity, Recorded, Session, State};
 use crate::finding::{object, severity};
 use crate::measure;
 use crate::rule::Need;
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgSqlErrorCode};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// So long a PgBouncer may take to answer.
@@ -167,7 +168,8 @@ fn rows(target_database: Option<&str>, pgbouncer: Option<&str>) -> Vec<Row> {
     super::check::refuse_total_failure(&run);
     let activity = run.facts.activity();
     let slots = activity.slots.ordinary();
-    let of_pools: Vec<Row> = pools(activity).iter().map(|pool| of_pool(pool, slots)).collect();
+    let waited = activity.locks.waited();
+    let of_pools: Vec<Row> = pools(activity).iter().map(|pool| of_pool(pool, slots, &waited)).collect();
     let of_findings = advice::rows(run).into_iter().map(of_finding);
     let mut rows: Vec<Row> = of_findings.chain(of_pools).collect();
     rows.iter_mut().zip(1..).for_each(|(row, step)| row.0 = step);
@@ -204,8 +206,13 @@ fn of_finding(finding: advice::Row) -> Row {
     )
 }
 
-fn of_pool(pool: &Pool, slots: u64) -> Row {
-    let count = |states: &[State]| Some(pool.count(states) as i64);
+fn of_pool(pool: &Pool, slots: u64, waited: &HashMap<i32, f64>) -> Row {
+    let known = pool.unknown() == 0;
+    let count = |states: &[State]| known.then(|| pool.count(states) as i64);
+    let oldest = |states: &[State], age: fn(&Session) -> Option<f64>| {
+        known.then(|| longest(pool.in_state(states), age)).flatten()
+    };
+    let visible = !pool.sessions.iter().any(|session| session.hidden);
     let in_transaction = [State::IdleInTransaction, State::Aborted];
     let first = pool.first();
     (
@@ -233,13 +240,13 @@ fn of_pool(pool: &Pool, slots: u64) -> Row {
         count(&[State::Idle]),
         count(&[State::IdleInTransaction]),
         count(&[State::Aborted]),
-        Some(pool.waiting().count() as i64),
+        visible.then(|| pool.waiting().count() as i64),
         longest(pool.sessions.iter().copied(), |session| session.backend_seconds),
-        longest(pool.in_state(&ACTIVE), |session| session.query_seconds),
-        longest(pool.in_state(&[State::Idle]), |session| session.state_seconds),
-        longest(pool.in_state(&in_transaction), |session| session.state_seconds),
-        longest(pool.waiting(), |session| session.query_seconds),
+        oldest(&ACTIVE, |session| session.query_seconds),
+        oldest(&[State::Idle], |session| session.state_seconds),
+        oldest(&in_transaction, |session| session.state_seconds),
+        longest(pool.waiting(), |session| waited.get(&session.pid).copied()),
         (slots > 0).then(|| pool.connections() as f64 / slots as f64),
-        Some(JsonB(Value::Object(pool.wait_events()))),
+        visible.then(|| JsonB(Value::Object(pool.wait_events()))),
     )
 }

@@ -2,6 +2,7 @@
 
 use super::Slots;
 use crate::db;
+use crate::measure;
 use pgrx::pg_sys;
 use std::collections::HashMap;
 
@@ -48,6 +49,8 @@ pub struct Session {
     pub query: Option<String>,
     /// The caller may not see more of it.
     pub hidden: bool,
+    /// A hidden one that is no client's: a worker or a walsender.
+    pub hidden_worker: bool,
 }
 
 /// Each of the server's kinds but background workers, which name their kind themselves.
@@ -126,10 +129,10 @@ impl Session {
         self.kind == "parallel worker"
     }
 
-    /// One of max_connections. Of a hidden session only this is known: it has a database and a role, so it is a client's or works
-    /// for one.
+    /// One of max_connections.
     pub fn takes_slot(&self) -> bool {
-        self.is_client() || self.hidden && self.database_oid.is_some() && self.role_oid.is_some()
+        let has_both = self.database_oid.is_some() && self.role_oid.is_some();
+        self.is_client() || self.hidden && has_both && !self.hidden_worker
     }
 
     pub fn waits_for_lock(&self) -> bool {
@@ -165,7 +168,7 @@ pub fn read(slots: &Slots) -> Vec<Session> {
     let roles: HashMap<u32, &String> = slots.roles.iter().flatten().map(|role| (role.oid, &role.name)).collect();
     // SAFETY: drops what this transaction has kept of an earlier look, if it had one.
     unsafe { pg_sys::pgstat_clear_backend_activity_snapshot() };
-    db::read(include_str!("../../../sql/facts/activity/sessions.sql"), &[], |row| {
+    let sessions = db::read(include_str!("../../../sql/facts/activity/sessions.sql"), &[], |row| {
         let pid = row.take();
         let kind: Option<String> = row.take_option();
         let hidden = kind.is_none();
@@ -174,6 +177,7 @@ pub fn read(slots: &Slots) -> Vec<Session> {
         Session {
             pid,
             hidden,
+            hidden_worker: false,
             kind: kind.unwrap_or_default(),
             database_oid,
             database: database_oid.and_then(|oid| databases.get(&oid).map(|name| name.to_string())),
@@ -201,7 +205,19 @@ pub fn read(slots: &Slots) -> Vec<Session> {
             client_port: row.take_option().and_then(|port: i32| port.try_into().ok()),
             backend_start_epoch: row.take_option(),
         }
-    })
+    });
+    with_hidden_workers(sessions)
+}
+
+/// Which hidden ones are no clients', the server itself knows.
+fn with_hidden_workers(mut sessions: Vec<Session>) -> Vec<Session> {
+    if sessions.iter().any(|session| session.hidden) {
+        let clients = measure::activity::clients();
+        for session in sessions.iter_mut().filter(|session| session.hidden) {
+            session.hidden_worker = !clients.contains(&session.pid);
+        }
+    }
+    sessions
 }
 
 fn wait(kind: Option<String>, event: Option<String>) -> Option<Wait> {

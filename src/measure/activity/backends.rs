@@ -3,6 +3,7 @@
 
 use crate::facts::activity::State;
 use pgrx::pg_sys::{self, PgBackendStatus, WaitEventClient};
+use std::collections::HashSet;
 use std::ffi::{CStr, c_char};
 use std::ptr::addr_of;
 use std::sync::atomic::{Ordering, fence};
@@ -123,6 +124,17 @@ pub fn each(mut see: impl FnMut(&Backend)) {
             }
         }
     }
+}
+
+/// Processes that serve clients, but this one.
+pub fn clients() -> HashSet<i32> {
+    let mut clients = HashSet::new();
+    each(|backend| {
+        if backend.is_client() {
+            clients.insert(backend.pid);
+        }
+    });
+    clients
 }
 
 /// Of the array that has this process' entry at its number.

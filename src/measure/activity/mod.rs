@@ -5,6 +5,6 @@ pub mod history;
 mod sample;
 mod tally;
 
-pub use backends::{application_name, wait_names};
+pub use backends::{application_name, clients, wait_names};
 pub use sample::{Group, Pool, Sampled, StatementId, may_see, sample};
 pub use tally::Counts;

@@ -20,6 +20,7 @@ use crate::advice::lock_tree::Node;
 use crate::advice::lock_waits::LockWaits;
 use relation_names::RelationNames;
 use std::cell::OnceCell;
+use std::collections::HashMap;
 
 #[derive(Debug, Default)]
 pub struct Locks {
@@ -42,6 +43,12 @@ impl Locks {
             party.waits.iter().flat_map(|wait| &wait.blockers).for_each(|blocker| waiters[blocker.party].push(place));
         }
         waiters
+    }
+
+    /// For how many seconds each process has waited; not that of one that has only just begun.
+    pub fn waited(&self) -> HashMap<i32, f64> {
+        let waits = self.parties.iter().flat_map(|party| &party.waits);
+        waits.filter_map(|wait| Some((wait.pid, wait.seconds?))).collect()
     }
 }
 
