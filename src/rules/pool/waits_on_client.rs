@@ -8,7 +8,7 @@ use crate::units::Count;
 use std::collections::BTreeMap;
 
 pub static RULE: Rule = Rule {
-    id: "wait_client",
+    id: "waits_on_client",
     category: "pool",
     severity: Severity::medium,
     since: "0.1.0",
@@ -33,7 +33,7 @@ pub static RULE: Rule = Rule {
     cases: &[
         Case {
             name: "a copy without rows",
-            setup: "select dbre.configure_rule('wait_client', options => '{\"min_sessions\": 1, \"min_seconds\": 0}'); \
+            setup: "select dbre.configure_rule('waits_on_client', options => '{\"min_sessions\": 1, \"min_seconds\": 0}'); \
                     create table loaded (a int); \
                     create table sessions (step int, session text, role text, statement text, waits bool default false); \
                     insert into sessions values (1, 'loader', null, 'copy loaded from stdin', true)",
@@ -42,7 +42,7 @@ pub static RULE: Rule = Rule {
         },
         Case {
             name: "idle sessions wait for their client too",
-            setup: "select dbre.configure_rule('wait_client', options => '{\"min_sessions\": 1, \"min_seconds\": 0}'); \
+            setup: "select dbre.configure_rule('waits_on_client', options => '{\"min_sessions\": 1, \"min_seconds\": 0}'); \
                     create table sessions (step int, session text, role text, statement text, waits bool default false); \
                     insert into sessions values (1, 'web', null, 'select 1')",
             finds: 0,
