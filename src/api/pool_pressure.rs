@@ -1,8 +1,9 @@
 //! `dbre.pool_pressure()`.
 
+use super::arguments::existing_database;
 use super::{advice, pgbouncer_pressure};
 use crate::advice::pools::{ACTIVE, Pool, longest, pools};
-use crate::db::{Caught, guarded, raise};
+use crate::db::{Caught, guarded};
 use crate::engine;
 use crate::facts::Facts;
 use crate::facts::activity::{Activity, Recorded, Session, State};
@@ -10,7 +11,7 @@ use crate::finding::{object, severity};
 use crate::measure;
 use crate::rule::Need;
 use pgrx::prelude::*;
-use pgrx::{JsonB, PgSqlErrorCode};
+use pgrx::JsonB;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -150,7 +151,7 @@ pub fn pool_pressure(
 fn rows(target_database: Option<&str>, pgbouncer: Option<&str>) -> Vec<Row> {
     let activity = Activity::read(target_database.map(str::to_string), Recorded::Open);
     if let Some(name) = target_database {
-        refuse_unknown(name, &activity);
+        existing_database(name, &activity.slots);
     }
     let mut facts = Facts::of_this_moment(activity);
     let mut given = vec![Need::Activity];
@@ -179,25 +180,6 @@ fn rows(target_database: Option<&str>, pgbouncer: Option<&str>) -> Vec<Row> {
 fn unanswered(caught: &Caught) -> String {
     let hint = caught.hint.as_ref().or(caught.detail.as_ref()).map_or(String::new(), |more| format!(" ({more})"));
     format!("PgBouncer: {}{hint}", caught.message)
-}
-
-fn refuse_unknown(name: &str, activity: &Activity) {
-    let Some(databases) = &activity.slots.databases else {
-        raise(
-            PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
-            format!(
-                "argument target_database: {name:?} cannot be looked up, for another session has pg_database locked"
-            ),
-            "Leave target_database out for the sessions of all databases.",
-        )
-    };
-    if !databases.iter().any(|database| database.name == name) {
-        raise(
-            PgSqlErrorCode::ERRCODE_INVALID_CATALOG_NAME,
-            format!("argument target_database: database {name:?} does not exist"),
-            "Names are not quoted here; null is the sessions of all databases.",
-        )
-    }
 }
 
 fn of_finding(finding: advice::Row) -> Row {
