@@ -323,6 +323,9 @@ pub const PRINTING: [(&CStr, &CStr); 4] =
 /// How long what only reads waits for a table that another session has locked.
 pub const PATIENCE: (&CStr, &CStr) = (c"lock_timeout", c"200ms");
 
+/// The same of what is asked while the server is in trouble.
+pub const LIVE_PATIENCE: (&CStr, &CStr) = (c"lock_timeout", c"100ms");
+
 /// Runs `body` with other settings, which the caller may set. Errors: as for `with_search_path`.
 pub fn with_settings<T>(settings: &[(&CStr, &CStr)], body: impl FnOnce() -> T) -> T {
     // SAFETY: the calls pair up as for a function with SET clauses.

@@ -39,7 +39,7 @@ pub fn lock_tree() -> TableIterator<
         name!(end_sql, Option<String>),
     ),
 > {
-    let activity = db::with_settings(&[db::PATIENCE], Activity::of_locks);
+    let activity = db::with_settings(&[db::LIVE_PATIENCE], Activity::of_locks);
     let blocking = Blocking::of(&activity);
     let rows: Vec<_> = blocking.nodes.iter().map(|node| row(&blocking, node)).collect();
     TableIterator::new(rows)

@@ -40,7 +40,7 @@ pub fn long_running() -> TableIterator<
         name!(end_sql, Option<String>),
     ),
 > {
-    let activity = db::with_settings(&[db::PATIENCE], Activity::of_running);
+    let activity = db::with_settings(&[db::LIVE_PATIENCE], Activity::of_running);
     let rows: Vec<_> = running(&activity, MIN_SECONDS).into_iter().map(row).collect();
     TableIterator::new(rows)
 }

@@ -1,6 +1,7 @@
 //! `dbre.pgbouncer_pressure()`.
 
 use super::{advice, arguments};
+use crate::db::{LIVE_PATIENCE, with_settings};
 use crate::engine;
 use crate::facts::Facts;
 use crate::facts::activity::{Activity, Recorded};
@@ -86,8 +87,7 @@ returns table (
     avg_query_ms float8
 )
 volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@'
-set search_path = pg_catalog, dbre, pg_temp
-set lock_timeout = '100ms';
+set search_path = pg_catalog, dbre, pg_temp;
 "#
 )]
 #[allow(clippy::type_complexity, reason = "the columns of a finding and of a pool")]
@@ -127,7 +127,7 @@ pub fn pgbouncer_pressure(
         name!(avg_query_ms, Option<f64>),
     ),
 > {
-    TableIterator::new(rows(pgbouncer, time_limit))
+    TableIterator::new(with_settings(&[LIVE_PATIENCE], || rows(pgbouncer, time_limit)))
 }
 
 fn rows(pgbouncer: Option<&str>, time_limit: Option<Interval>) -> Vec<Row> {

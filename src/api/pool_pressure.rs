@@ -3,7 +3,7 @@
 use super::arguments::existing_database;
 use super::{advice, pgbouncer_pressure};
 use crate::advice::pools::{ACTIVE, Pool, longest, pools};
-use crate::db::{Caught, guarded};
+use crate::db::{Caught, LIVE_PATIENCE, guarded, with_settings};
 use crate::engine;
 use crate::facts::Facts;
 use crate::facts::activity::{Activity, Recorded, Session, State};
@@ -100,8 +100,7 @@ returns table (
     wait_events jsonb
 )
 volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@'
-set search_path = pg_catalog, dbre, pg_temp
-set lock_timeout = '100ms';
+set search_path = pg_catalog, dbre, pg_temp;
 "#
 )]
 #[allow(clippy::type_complexity, reason = "the columns of a finding and of a pool")]
@@ -145,7 +144,7 @@ pub fn pool_pressure(
         name!(wait_events, Option<JsonB>),
     ),
 > {
-    TableIterator::new(rows(target_database, pgbouncer))
+    TableIterator::new(with_settings(&[LIVE_PATIENCE], || rows(target_database, pgbouncer)))
 }
 
 fn rows(target_database: Option<&str>, pgbouncer: Option<&str>) -> Vec<Row> {
