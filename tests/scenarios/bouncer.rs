@@ -34,7 +34,8 @@ impl Bouncer {
         bouncer
     }
 
-    fn write(&self, databases: &str, settings: &str) {
+    /// Its file, which RELOAD reads again.
+    pub fn write(&self, databases: &str, settings: &str) {
         let folder = self.folder.display();
         run(cluster_command().args(["run", "mkdir", "-p"]).arg(&self.folder), "");
         let users = "\"postgres\" \"secret\"\n\"watcher\" \"secret\"\n\"app\" \"secret\"\n";

@@ -48,6 +48,7 @@ mod pool_pressure;
 mod pool_settings;
 mod pool_sizing;
 mod pool_sizing_measures;
+mod pool_sizing_pgbouncer;
 mod pool_truth;
 mod privileges;
 mod query_findings;
@@ -114,6 +115,7 @@ fn main() {
     trials.extend(slots::trials());
     trials.extend(pool_sizing::trials(&server));
     trials.extend(pool_sizing_measures::trials());
+    trials.extend(pool_sizing_pgbouncer::trials(&server));
     trials.extend(explain::trials(&server));
     trials.extend(explain_faults::trials(&server));
     trials.extend(faults::trials(&server));

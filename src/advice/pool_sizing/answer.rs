@@ -38,7 +38,7 @@ impl Rows {
                 ("fits_through_pgbouncer", format!("Through PgBouncer, which has to pool by session: {pools}; {taken}"))
             }
             Through::TransactionPooling => {
-                let bouncer = plan.bouncer.as_ref().map_or(0, |bouncer| bouncer.default_pool_size);
+                let bouncer = plan.bouncer.as_ref().map_or(0, |bouncer| bouncer.pool_size);
                 let unless = match plan.features.cannot_be_told() {
                     true => ". First settle what the warning may_need_its_session asks",
                     false => "",
@@ -46,7 +46,7 @@ impl Rows {
                 (
                     "fits_through_pgbouncer",
                     format!(
-                        "Through PgBouncer, transaction pooling with default_pool_size {bouncer}: {pools}, to PgBouncer; {taken}{unless}"
+                        "Through PgBouncer, transaction pooling with pool_size {bouncer}: {pools}, to PgBouncer; {taken}{unless}"
                     ),
                 )
             }

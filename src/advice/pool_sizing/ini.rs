@@ -6,6 +6,7 @@ use super::texts::{POOL_TIMEOUT, half, suffixed};
 use super::timeouts::Timeouts;
 use super::{Input, Plan, Through};
 
+/// PgBouncer's default.
 const SERVER_IDLE: f64 = 600.0;
 
 /// What clients name the database by. The file has no quotes for it: ASCII letters, digits and `_-.` are all there is.
@@ -52,22 +53,44 @@ pub fn ini(input: &Input, plan: &Plan, bouncer: &Bouncer, timeouts: &Timeouts) -
         }
     };
     let mode = if plan.through == Through::SessionPooling { "session" } else { "transaction" };
-    let server_idle = timeouts.idle_session_seconds.map_or(SERVER_IDLE, |idle| half(idle, SERVER_IDLE));
+    // Before 1.24 reserve_pool is its only name there.
+    let sizes = format!(
+        "pool_mode={mode} pool_size={} min_pool_size={} reserve_pool={} max_db_connections={}",
+        bouncer.pool_size,
+        bouncer.min_pool_size,
+        bouncer.reserve_pool_size,
+        bouncer.most()
+    );
+    let of_all = of_all(plan, bouncer, timeouts);
+    format!(
+        "[databases]\n; in place of the line that you have for it; PgBouncer before 1.16 knows no min_pool_size here\n{host_hint}{hint}\
+         {key} = host={host} port={port}{dbname} {sizes}\n\n[pgbouncer]\n; These hold for all databases that it serves. Once the others \
+         agree, remove the ; before a name.\n{of_all}"
+    )
+}
+
+/// Each with what it means to the other databases; commented out, for they may have a value already.
+fn of_all(plan: &Plan, bouncer: &Bouncer, timeouts: &Timeouts) -> String {
     let mut settings = vec![
-        ("pool_mode", mode.to_string()),
-        ("default_pool_size", bouncer.default_pool_size.to_string()),
-        ("min_pool_size", bouncer.min_pool_size.to_string()),
-        ("reserve_pool_size", bouncer.reserve_pool_size.to_string()),
-        ("reserve_pool_timeout", "3".to_string()),
-        ("max_db_connections", bouncer.most().to_string()),
-        ("max_client_conn", bouncer.max_client_conn.to_string()),
-        ("query_wait_timeout", number(POOL_TIMEOUT)),
-        ("server_lifetime", "3600".to_string()),
-        ("server_idle_timeout", number(server_idle)),
+        (
+            "clients of this application: add those of the others; the default is 100",
+            "max_client_conn",
+            bouncer.max_client_conn.to_string(),
+        ),
+        (
+            "seconds, no longer than pool_timeout: an error that comes soon is better than a queue; the default is 120",
+            "query_wait_timeout",
+            number(POOL_TIMEOUT),
+        ),
     ];
-    if plan.through == Through::TransactionPooling {
-        settings.push(("max_prepared_statements", MAX_PREPARED_STATEMENTS.to_string()));
+    if let Some(idle) = timeouts.idle_session_seconds {
+        let why =
+            "seconds, at most: half of idle_session_timeout, after which the server ends them; the default is 600";
+        settings.push((why, "server_idle_timeout", number(half(idle, SERVER_IDLE))));
     }
-    let settings: String = settings.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
-    format!("[databases]\n{host_hint}{hint}{key} = host={host} port={port}{dbname}\n\n[pgbouncer]\n{settings}")
+    if plan.through == Through::TransactionPooling {
+        let why = "at least; the default from 1.24 on, 0 in 1.21 to 1.23, unknown before";
+        settings.push((why, "max_prepared_statements", MAX_PREPARED_STATEMENTS.to_string()));
+    }
+    settings.iter().map(|(why, name, value)| format!("; {why}\n;{name} = {value}\n")).collect()
 }

@@ -2,7 +2,6 @@
 
 use super::demand::overlap_that_fits;
 use super::rows::{Basis, Part, Rows, number, span};
-use super::texts::POOL_TIMEOUT;
 use super::timeouts::Timeouts;
 use super::{Input, Plan, Through};
 use crate::units::{Count, listing};
@@ -113,11 +112,9 @@ impl Rows {
                     demand.processes_at_peak(),
                     match through {
                         Through::Nothing => "the server refuses connections (SQLSTATE 53300)".to_string(),
-                        _ => format!(
-                            "PgBouncer, which gives each client a server connection of its own, ends the clients that have waited {} s for \
-                             one (FATAL: query_wait_timeout)",
-                            number(POOL_TIMEOUT)
-                        ),
+                        _ => "PgBouncer, which gives each client a server connection of its own, ends those that wait longer for one than \
+                              its query_wait_timeout (FATAL: query_wait_timeout)"
+                            .to_string(),
                     }
                 ),
             );

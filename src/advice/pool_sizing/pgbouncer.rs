@@ -13,11 +13,11 @@ const CLIENTS_ROUNDED_TO: u64 = 50;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bouncer {
-    pub default_pool_size: u64,
+    pub pool_size: u64,
     pub min_pool_size: u64,
     pub reserve_pool_size: u64,
     pub max_client_conn: u64,
-    /// What default_pool_size would be with slots enough.
+    /// What pool_size would be with slots enough.
     wanted: u64,
     rests_on: String,
 }
@@ -40,17 +40,17 @@ impl Bouncer {
             _ => wanted(demand, budget, measured),
         };
         // The server may have no slot left: one is the least that works at all.
-        let default_pool_size = wanted.min(budget.slots).max(1);
+        let pool_size = wanted.min(budget.slots).max(1);
         let reserve = match through {
             Through::SessionPooling => 0,
-            _ => default_pool_size.div_ceil(4),
+            _ => pool_size.div_ceil(4),
         };
-        let kept = measured.held().map_or(default_pool_size.div_ceil(4), |mean| mean.ceil() as u64);
+        let kept = measured.held().map_or(pool_size.div_ceil(4), |mean| mean.ceil() as u64);
         Bouncer {
-            default_pool_size,
+            pool_size,
             // PgBouncer exempts these from server_idle_timeout.
-            min_pool_size: if ends_idle { 0 } else { kept.clamp(1, default_pool_size) },
-            reserve_pool_size: reserve.min(budget.slots.saturating_sub(default_pool_size)),
+            min_pool_size: if ends_idle { 0 } else { kept.clamp(1, pool_size) },
+            reserve_pool_size: reserve.min(budget.slots.saturating_sub(pool_size)),
             max_client_conn: (clients + clients.div_ceil(4)).next_multiple_of(CLIENTS_ROUNDED_TO),
             wanted,
             rests_on,
@@ -59,13 +59,13 @@ impl Bouncer {
 
     /// Connections to the server.
     pub fn most(&self) -> u64 {
-        self.default_pool_size + self.reserve_pool_size
+        self.pool_size + self.reserve_pool_size
     }
 
     pub fn tell(&self, input: &Input, plan: &Plan, rows: &mut Rows) {
         let (basis, mode) = pool_mode(input, plan);
         rows.say(Part::Pgbouncer, "pool_mode", basis, mode);
-        let limited = match self.wanted > self.default_pool_size {
+        let limited = match self.wanted > self.pool_size {
             true => format!("; {} would be better, but {}", self.wanted, plan.budget.has(input)),
             false => String::new(),
         };
@@ -73,8 +73,8 @@ impl Bouncer {
             rows.add(Part::Pgbouncer, name, value as f64, unit, basis, &rests_on);
         };
         add(
-            "default_pool_size",
-            self.default_pool_size,
+            "pool_size",
+            self.pool_size,
             "connections",
             Basis::Estimated,
             format!("{}{limited}. For one user in one PgBouncer process: several share it", self.rests_on),
@@ -84,7 +84,8 @@ impl Bouncer {
             self.reserve_pool_size,
             "connections",
             Basis::Estimated,
-            "a quarter of default_pool_size as far as the slots go, for clients that have waited reserve_pool_timeout"
+            "a quarter of pool_size as far as the slots go, for clients that have waited reserve_pool_timeout (5 s by default); reserve_pool in \
+             the database's line"
                 .to_string(),
         );
         add(
@@ -95,10 +96,7 @@ impl Bouncer {
             match plan.budget.slots {
                 0 => "the least with which it works at all: there is no slot for it".to_string(),
                 slots => {
-                    format!(
-                        "{} + {}: never more than the {slots} slots",
-                        self.default_pool_size, self.reserve_pool_size
-                    )
+                    format!("{} + {}: never more than the {slots} slots", self.pool_size, self.reserve_pool_size)
                 }
             },
         );
@@ -113,7 +111,7 @@ impl Bouncer {
                         .to_string()
                 }
                 Some(mean) => format!("kept open: the mean of connections held, {}", number(mean)),
-                None => "kept open: a quarter of default_pool_size".to_string(),
+                None => "kept open: a quarter of pool_size".to_string(),
             },
         );
         add(
@@ -122,8 +120,8 @@ impl Bouncer {
             "clients",
             Basis::Given,
             format!(
-                "the fleet's {} while a version is rolled out and a quarter more, rounded up; its process needs as many open \
-                 files (ulimit -n) and {} more",
+                "the fleet's {} while a version is rolled out and a quarter more, rounded up; of all databases together: add what others need. \
+                 Its process needs as many open files (ulimit -n) and {} more",
                 plan.pools.most(&plan.demand),
                 self.most()
             ),
@@ -134,7 +132,7 @@ impl Bouncer {
                 MAX_PREPARED_STATEMENTS,
                 "statements",
                 Basis::Default,
-                "kept for each client, so that prepared statements of the protocol work (PgBouncer 1.21 or newer)"
+                "kept for each client, so that prepared statements of the protocol work (PgBouncer 1.21 or newer); the default from 1.24 on"
                     .to_string(),
             );
         }

@@ -66,7 +66,9 @@ pub fn tell(input: &Input, plan: &Plan, timeouts: &Timeouts, rows: &mut Rows) {
         rows.paste(Part::Application, name_sync, Basis::Estimated, format!("psycopg; {whose}"), engine.synchronous());
     }
     if let Some(bouncer) = &plan.bouncer {
-        let rests_on = "lines for the sections that you have, with listening address and authentication: a second [pgbouncer] section would put the settings of the first one back to their defaults";
+        let rests_on = "lines for the sections that you have, with listening address and authentication: a second [pgbouncer] section would put \
+                        the settings of the first one back to their defaults. The sizes are the database's own; what holds for all databases is \
+                        commented out";
         let text = ini(input, plan, bouncer, timeouts);
         rows.paste(Part::Pgbouncer, "pgbouncer_ini", Basis::Estimated, rests_on.to_string(), text);
     }

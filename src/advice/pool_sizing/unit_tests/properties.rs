@@ -68,7 +68,7 @@ fn sizes_are_positive_and_pools_no_larger_than_needed_with_half_more() {
         assert!(pools.api.overflow <= demand.api.div_ceil(2));
         assert!(pools.api.overflow == 0 || pools.api.size == demand.api, "overflow before what is needed");
         if let Some(bouncer) = bouncer {
-            assert!(bouncer.min_pool_size >= 1 && bouncer.min_pool_size <= bouncer.default_pool_size);
+            assert!(bouncer.min_pool_size >= 1 && bouncer.min_pool_size <= bouncer.pool_size);
             assert!(bouncer.max_client_conn >= pools.most(&demand));
             assert!(bouncer.most() <= budget.slots.max(1));
         }
