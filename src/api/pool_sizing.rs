@@ -138,15 +138,20 @@ fn role(given: Option<&str>, activity: &Activity) -> (SizedRole, Option<String>)
             ),
         };
     }
-    match activity.role_with_most_sessions(sized_role::this_database()) {
-        Some((role, sessions)) => {
-            let why = format!("most sessions in this database are its: {sessions}");
-            (SizedRole::read(role), Some(why))
-        }
-        None => {
+    let mut roles = activity.roles_by_sessions(sized_role::this_database()).into_iter();
+    if let Some((role, sessions)) = roles.find_map(|(role, sessions)| Some((SizedRole::read(role)?, sessions))) {
+        return (role, Some(format!("most sessions in this database are its: {sessions}")));
+    }
+    match SizedRole::read(sized_role::session_role()) {
+        Some(role) => {
             let why = "nobody else is connected to this database, so it is the role of this session";
-            (SizedRole::read(sized_role::session_role()), Some(why.to_string()))
+            (role, Some(why.to_string()))
         }
+        None => raise(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            "nobody else is connected to this database, and the role of this session does not exist any more",
+            "Name the role of the application: argument target_role.",
+        ),
     }
 }
 

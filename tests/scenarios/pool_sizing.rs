@@ -1,6 +1,6 @@
 //! `dbre.pool_sizing()`: what it prints runs as it is, and its numbers are those of the server.
 
-use crate::server::{Database, ROOT, Server, execute, query, refused, run, trial, until_alone, value};
+use crate::server::{Database, ROOT, Server, execute, query, refused, run, trial, until_alone, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::{Client, Config, NoTls};
 use serde_json::Value;
@@ -20,6 +20,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pool_sizing::what_decides_no_pool_mode", undecided),
         trial(server, "pool_sizing::what_functions_run", functions),
         trial(server, "pool_sizing::without_rights", without_rights),
+        trial(server, "pool_sizing::roles_that_were_dropped", dropped_roles),
         trial(server, "pool_sizing::bad_arguments", bad_arguments),
     ]
 }
@@ -437,6 +438,41 @@ fn without_rights(database: &Database) {
     assert!(row(&rows, "role_assumed")["rests_on"].is_string());
     assert!(number(&rows, "others") >= 2.0, "hidden sessions take slots, too");
     assert!(!format!("{rows:?}").contains("a secret"));
+}
+
+/// Their sessions go on.
+fn dropped_roles(database: &Database) {
+    let mut client = database.connect();
+    let gone = format!("{}_gone", database.name);
+    execute(&mut client, &format!("create role {gone} login superuser"));
+    let mut sessions: Vec<Client> = (0..2).map(|_| database.connect_as(&gone)).collect();
+    let assumed = |client: &mut Client| row(&rows(client, "4, 2, 2"), "role_assumed")["rests_on"].to_string();
+    assert!(assumed(&mut client).contains(&gone));
+    execute(&mut client, &format!("drop role {gone}"));
+    assert!(assumed(&mut client).contains("it is postgres (nobody else"));
+    let role = role(database, "");
+    let application = connect(database, &role);
+    assert!(assumed(&mut client).contains("Zoë"), "the next that there is");
+    drop(application);
+    // Who still may is the owner of all: PUBLIC.
+    execute(
+        &mut client,
+        "grant usage on schema dbre to public; grant execute on all functions in schema dbre to public; \
+         grant select on all tables in schema dbre to public",
+    );
+    drop(client);
+    let mut own = sessions.pop().unwrap();
+    drop(sessions);
+    let (missing, named) = ("select * from dbre.pool_sizing(4, 2, 2)", "4, 2, 2, target_role => 'postgres'");
+    wait_until("nobody else is connected", || {
+        let others = "select count(*) from pg_stat_activity where datid = (select oid from pg_database where datname = \
+                      current_database()) and pid <> pg_backend_pid()";
+        value::<i64>(&mut own, others) == 0
+    });
+    let error = refused(&mut own, missing);
+    assert_eq!(error.code().code(), "42704", "{error}");
+    assert!(error.hint().unwrap_or_default().contains("target_role"), "{error}");
+    rows(&mut own, named);
 }
 
 fn bad_arguments(database: &Database) {

@@ -147,12 +147,14 @@ impl Activity {
         self.sessions.iter().filter(|session| session.is_client() && self.concerns(session))
     }
 
-    /// Whose connections to a database are most, and how many.
-    pub fn role_with_most_sessions(&self, database: u32) -> Option<(u32, usize)> {
+    /// Whose connections to a database there are, and how many: the most first.
+    pub fn roles_by_sessions(&self, database: u32) -> Vec<(u32, usize)> {
         let here = self.sessions.iter().filter(|s| s.takes_slot() && s.database_oid == Some(database));
         let mut sessions = HashMap::new();
         here.filter_map(|session| session.role_oid).for_each(|role| *sessions.entry(role).or_insert(0) += 1);
-        sessions.into_iter().max_by_key(|(role, sessions)| (*sessions, std::cmp::Reverse(*role)))
+        let mut sessions = Vec::from_iter(sessions);
+        sessions.sort_by_key(|(role, sessions)| (std::cmp::Reverse(*sessions), *role));
+        sessions
     }
 
     /// Sessions that take one of max_connections, in what the caller wants to know about.

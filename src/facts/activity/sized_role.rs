@@ -34,11 +34,13 @@ impl SizedRole {
     /// None: there is no role of that name.
     pub fn named(name: &str) -> Option<SizedRole> {
         let sql = "select r.oid from pg_catalog.pg_roles r where r.rolname = $1";
-        db::read(sql, &[name.into()], |row| row.take::<pg_sys::Oid>()).pop().map(|role| SizedRole::read(role.to_u32()))
+        db::read(sql, &[name.into()], |row| row.take::<pg_sys::Oid>())
+            .pop()
+            .and_then(|role| SizedRole::read(role.to_u32()))
     }
 
-    /// In this database.
-    pub fn read(role: u32) -> SizedRole {
+    /// In this database. None: there is no such role, or no longer, for sessions survive DROP ROLE of theirs.
+    pub fn read(role: u32) -> Option<SizedRole> {
         let database = pg_sys::Oid::from(this_database());
         let limit = |limit: i32| u64::try_from(limit).ok();
         let args = [pg_sys::Oid::from(role).into(), database.into()];
@@ -53,7 +55,7 @@ impl SizedRole {
             database_connection_limit: limit(row.take()),
             set_here: row.take_option().unwrap_or_default(),
         });
-        read.into_iter().next().expect("the role and the database exist")
+        read.into_iter().next()
     }
 
     /// What ALTER ROLE … IN DATABASE … SET has written.
