@@ -18,6 +18,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pool_sizing::concurrency_is_measured", measured),
         trial(server, "pool_sizing::sessions_that_are_needed", session_features),
         trial(server, "pool_sizing::what_decides_no_pool_mode", undecided),
+        trial(server, "pool_sizing::a_dump_decides_no_pool_mode", dump),
         trial(server, "pool_sizing::what_functions_run", functions),
         trial(server, "pool_sizing::without_rights", without_rights),
         trial(server, "pool_sizing::roles_that_were_dropped", dropped_roles),
@@ -353,8 +354,32 @@ fn undecided(database: &Database) {
         execute(&mut session, text);
         assert_eq!(advised(&mut client, &role), of("transaction", &["may_need_its_session"]), "{text}");
     }
-    execute(&mut session, "SET work_mem = '5MB'; select 1");
+    (0..21).for_each(|_| execute(&mut session, "SET work_mem = '5MB'"));
     assert_eq!(advised(&mut client, &role), of("session", &["needs_its_session", "may_need_its_session"]));
+}
+
+/// What pg_dump sets, prepares and leaves as its sessions' last statements.
+fn dump(database: &Database) {
+    let role = role(database, "superuser");
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        &format!(
+            "create extension pg_stat_statements; create type mood as enum ('calm'); create domain small as int check (value < 9); \
+             create function f() returns int language sql as 'select 1'; create table t (id int, s small); \
+             grant select (id) on t to {}",
+            quoted(&role)
+        ),
+    );
+    let dump = run(database.server.client("pg_dump").args(["-d", &database.name, "-U", &role]), "");
+    assert!(dump.contains("CREATE FUNCTION"));
+    let prepared: i64 = value(&mut client, "select count(*) from pg_stat_statements where query like 'PREPARE dump%'");
+    assert!(prepared > 0);
+    assert_eq!(advised(&mut client, &role), ("transaction".to_string(), vec!["may_need_its_session".to_string(); 3]));
+    // A role that is set stays with the connection, however seldom.
+    let mut session = connect(database, &role);
+    execute(&mut session, "set role postgres");
+    assert_eq!(advised(&mut client, &role).0, "session");
 }
 
 fn functions(database: &Database) {

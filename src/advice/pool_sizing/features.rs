@@ -6,8 +6,8 @@ use crate::advice::session_features::{SessionFeature, Used, gathered, maybe_used
 use crate::units::{Count, listing};
 
 const MOST_CHARACTERS: usize = 80;
-/// A SET of timeouts is taken for that of migrations and scripts where it ran no more often, or is no larger a share of the role's
-/// calls: an application that relies on it does it for each connection or request.
+/// A SET is taken for that of migrations, scripts and pg_dump where it ran no more often, or is no larger a share of the role's calls:
+/// an application that relies on it does it for each connection or request.
 const SELDOM_CALLS: u64 = 20;
 const SELDOM_SHARE: f64 = 0.01;
 const SEARCHED_TOO: &str = "DO blocks and the functions in SQL and PL/pgSQL that these call were searched, too, but not what \
@@ -16,8 +16,8 @@ const SEARCHED_TOO: &str = "DO blocks and the functions in SQL and PL/pgSQL that
 #[derive(Debug, Default)]
 pub struct Features {
     used: Vec<Used>,
-    /// Timeouts that are set seldom: that alone does not decide.
-    seldom: Option<Used>,
+    /// What is set seldom: that alone does not decide.
+    seldom: Vec<Used>,
     /// The texts do not say.
     maybe: Vec<Used>,
     hold_advisory_locks: u64,
@@ -39,7 +39,7 @@ impl Features {
         let calls: u64 = texts.iter().map(|(_, calls)| calls).sum();
         let is_seldom = |used: &Used| {
             let most = SELDOM_CALLS.max((calls as f64 * SELDOM_SHARE) as u64);
-            used.feature == SessionFeature::Timeout && used.calls <= most
+            matches!(used.feature, SessionFeature::Setting | SessionFeature::Timeout) && used.calls <= most
         };
         let functions = input.concurrency.functions.iter();
         let functions: Vec<_> = functions
@@ -52,7 +52,7 @@ impl Features {
         Features {
             texts: texts.len(),
             maybe: maybe_used(texts),
-            seldom: seldom.into_iter().next(),
+            seldom,
             used,
             hold_advisory_locks: input.concurrency.hold_advisory_locks,
         }
@@ -62,10 +62,10 @@ impl Features {
         self.used.is_empty() && self.hold_advisory_locks == 0
     }
 
-    /// Who sets timeouts; whether set_config() is for the session or for the transaction: its constants decide, which
+    /// Who sets what is set seldom; whether set_config() is for the session or for the transaction: its constants decide, which
     /// pg_stat_statements leaves out.
     pub fn cannot_be_told(&self) -> bool {
-        self.seldom.is_some() || !self.maybe.is_empty()
+        !self.seldom.is_empty() || !self.maybe.is_empty()
     }
 
     pub fn names(&self) -> String {
@@ -133,8 +133,8 @@ impl Features {
         };
         let seldom = self.seldom.iter().map(|used| {
             format!(
-                "{} ({}): so seldom that it is taken for that of migrations or scripts (at most {SELDOM_CALLS} calls, or {} of the \
-                 role's). With transaction pooling {}. Let migrations connect past the pooler, or as a role of their own; elsewhere \
+                "{} ({}): so seldom that it is taken for that of migrations, scripts or pg_dump (at most {SELDOM_CALLS} calls, or {} of the \
+                 role's). With transaction pooling {}. Let those connect past the pooler, or as a role of their own; elsewhere \
                  use SET LOCAL within the transaction. If the application itself relies on it: ALTER ROLE … SET, or pool_mode => 'session'",
                 used.feature.name(),
                 seen(used),

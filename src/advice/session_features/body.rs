@@ -47,7 +47,7 @@ mod unit_tests {
         for (body, features) in [
             ("begin perform pg_advisory_lock(1); end", vec![AdvisoryLock]),
             ("begin perform pg_advisory_xact_lock(1); end", vec![]),
-            ("begin if x then listen jobs; else set role app; end if; end", vec![Listen, Setting]),
+            ("begin if x then listen jobs; else set role app; end if; end", vec![Listen, Role]),
             ("begin create temp table if not exists t (a int); end", vec![TemporaryTable]),
             ("begin create temp table t (a int) on commit drop; end", vec![]),
             ("declare temp int; begin select a into temp from t; select into temp a from t; end", vec![]),

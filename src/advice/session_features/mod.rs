@@ -1,11 +1,13 @@
 //! What statements use of a session that outlives their transaction: a pooler in transaction mode breaks it.
 
 mod body;
+mod set;
 mod set_config;
 #[cfg(test)]
 mod unit_tests;
 
 use crate::facts::migration::text::lexer::{Kind, Token, Tokens};
+use set::set;
 use set_config::{Scope, scopes, without_drivers};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +15,7 @@ pub enum SessionFeature {
     Listen,
     AdvisoryLock,
     Setting,
+    Role,
     /// Of limits in time, or back to what new sessions have: what migrations and scripts do.
     Timeout,
     TemporaryTable,
@@ -23,10 +26,11 @@ pub enum SessionFeature {
 }
 
 impl SessionFeature {
-    pub const ALL: [SessionFeature; 8] = [
+    pub const ALL: [SessionFeature; 9] = [
         SessionFeature::Listen,
         SessionFeature::AdvisoryLock,
         SessionFeature::Setting,
+        SessionFeature::Role,
         SessionFeature::Timeout,
         SessionFeature::TemporaryTable,
         SessionFeature::HeldCursor,
@@ -39,6 +43,7 @@ impl SessionFeature {
             SessionFeature::Listen => "LISTEN",
             SessionFeature::AdvisoryLock => "session-level advisory locks",
             SessionFeature::Setting => "SET without LOCAL",
+            SessionFeature::Role => "SET ROLE or SESSION AUTHORIZATION",
             SessionFeature::Timeout => "SET of timeouts or TO DEFAULT without LOCAL",
             SessionFeature::TemporaryTable => "temporary tables",
             SessionFeature::HeldCursor => "cursors WITH HOLD",
@@ -56,6 +61,9 @@ impl SessionFeature {
             }
             SessionFeature::Setting => {
                 "the setting stays with the connection and holds for other clients, not for the one that set it"
+            }
+            SessionFeature::Role => {
+                "the role stays with the connection: other clients act as it, and not the one that set it"
             }
             SessionFeature::Timeout => {
                 "the setting stays with the server connection and meets whoever gets it next, not the one that set it"
@@ -76,6 +84,7 @@ impl SessionFeature {
             }
             SessionFeature::AdvisoryLock => "take pg_advisory_xact_lock() within the transaction that needs it",
             SessionFeature::Setting => "SET LOCAL within the transaction, or ALTER ROLE … SET for what always holds",
+            SessionFeature::Role => "SET LOCAL ROLE within the transaction, or connect as that role",
             SessionFeature::Timeout => {
                 "SET LOCAL within the transaction, or ALTER ROLE … SET for what always holds; migrations connect past the pooler, or \
                  as a role of their own"
@@ -166,24 +175,24 @@ pub fn gathered<'a>(shown: impl IntoIterator<Item = (&'a str, u64, Vec<SessionFe
     found
 }
 
+/// What pg_dump prepares for itself.
+const OF_PG_DUMP: [&str; 11] = [
+    "dumpagg",
+    "dumpbasetype",
+    "dumpcompositetype",
+    "dumpdomain",
+    "dumpenumtype",
+    "dumpfunc",
+    "dumpopr",
+    "dumprangetype",
+    "dumptableattach",
+    "getcolumnacls",
+    "getdomainconstraints",
+];
+
 /// What follows the target of SELECT INTO.
 const AFTER_INTO: [&str; 12] =
     ["from", "where", "group", "having", "window", "union", "intersect", "except", "order", "limit", "offset", "fetch"];
-
-/// A migration begins with them.
-const TIMEOUTS: [&str; 4] =
-    ["lock_timeout", "statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"];
-
-/// What PgBouncer puts in force for each client by itself.
-const TRACKED: [&str; 7] = [
-    "client_encoding",
-    "names",
-    "datestyle",
-    "intervalstyle",
-    "timezone",
-    "standard_conforming_strings",
-    "application_name",
-];
 
 fn command(tokens: &[Token]) -> Option<SessionFeature> {
     let word = |position: usize| tokens.get(position).and_then(Token::name).unwrap_or_default();
@@ -194,6 +203,7 @@ fn command(tokens: &[Token]) -> Option<SessionFeature> {
         "listen" => Some(SessionFeature::Listen),
         "load" => Some(SessionFeature::Load),
         "set" => set(tokens),
+        "prepare" | "execute" if OF_PG_DUMP.contains(&word(1).as_str()) => None,
         "prepare" if word(1) != "transaction" => Some(SessionFeature::PreparedInSql),
         "execute" => Some(SessionFeature::PreparedInSql),
         "declare" if has(&["with", "hold"]) => Some(SessionFeature::HeldCursor),
@@ -223,21 +233,6 @@ fn selects_into_temporary(tokens: &[Token]) -> bool {
             && name.name().is_some_and(|name| !AFTER_INTO.contains(&name.as_str()))
     };
     tokens.windows(4).any(is_target)
-}
-
-fn set(tokens: &[Token]) -> Option<SessionFeature> {
-    let word = |position: usize| tokens.get(position).and_then(Token::name).unwrap_or_default();
-    let name = if word(1) == "session" { 2 } else { 1 };
-    let (first, second) = (word(name), word(name + 1));
-    let is_default = matches!(tokens.get(name + 1..), Some([is, value, ..]) if (is.is("=") || is.word("to")) && value.word("default"));
-    match first.as_str() {
-        "" | "local" | "transaction" | "constraints" => None,
-        "characteristics" | "authorization" if name == 2 => Some(SessionFeature::Setting),
-        "time" if second == "zone" => None,
-        first if TRACKED.contains(&first) => None,
-        first if is_default || TIMEOUTS.contains(&first) => Some(SessionFeature::Timeout),
-        _ => Some(SessionFeature::Setting),
-    }
 }
 
 /// Wherever it stands in a text.

@@ -1,13 +1,14 @@
 //! set_config(): whether it sets for the session, as far as its arguments say.
 
-use super::{TRACKED, called, tokens};
+use super::set::{HARMLESS, TRACKED};
+use super::{called, tokens};
 use crate::facts::migration::text::lexer::{Kind, Token};
 
 /// What a call of set_config() sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     Session,
-    /// For the transaction, of what PgBouncer tracks, or of jit, which changes no answer.
+    /// For the transaction, of what PgBouncer tracks, or of what changes no answer.
     Harmless,
     CannotBeTold,
 }
@@ -33,7 +34,8 @@ pub fn scopes(tokens: &[Token]) -> Vec<Scope> {
     let of_call = |rest| {
         let arguments = arguments(rest);
         let text = |position: usize| arguments.get(position).and_then(|argument| literal(argument));
-        let is_harmless = text(0).is_some_and(|name| name == "jit" || TRACKED.contains(&name.as_str()));
+        let is_harmless =
+            text(0).is_some_and(|name| HARMLESS.contains(&name.as_str()) || TRACKED.contains(&name.as_str()));
         // As the server reads a boolean.
         match text(2).as_deref() {
             _ if is_harmless => Scope::Harmless,

@@ -148,7 +148,7 @@ fn features_of_sessions_decide_the_pool_mode() {
 }
 
 #[test]
-fn timeouts_of_migrations_do_not_decide_the_pool_mode() {
+fn what_is_set_seldom_does_not_decide_the_pool_mode() {
     let mut case = Case::new(100, 40, 1.0, 2);
     let mut of = |selects: f64, sets: f64, text: &str| {
         let statement =
@@ -158,7 +158,9 @@ fn timeouts_of_migrations_do_not_decide_the_pool_mode() {
         (case.text("pgbouncer_ini").contains(" pool_mode=transaction "), case.warnings())
     };
     let (seldom, often) = ("may_need_its_session", "needs_its_session");
-    for text in ["SET statement_timeout = 0", "set lock_timeout to '5s'", "SET work_mem TO DEFAULT"] {
+    for text in
+        ["SET statement_timeout = 0", "SET work_mem TO DEFAULT", "set row_security = off", "set work_mem = '1GB'"]
+    {
         for (selects, sets, decides) in
             [(3.0, 1.0, false), (3.0, 20.0, false), (3.0, 21.0, true), (9900.0, 100.0, false), (9900.0, 101.0, true)]
         {
@@ -168,7 +170,9 @@ fn timeouts_of_migrations_do_not_decide_the_pool_mode() {
             assert_eq!(warnings.contains(&seldom), !decides, "{text}: {selects} {sets}");
         }
     }
-    assert!(!of(9900.0, 1.0, "set work_mem = '1GB'").0);
+    for text in ["set role reporting", "set session authorization reporting", "listen jobs"] {
+        assert!(!of(9900.0, 1.0, text).0, "{text}");
+    }
     of(9900.0, 1.0, "SET statement_timeout = 0");
     let (warning, risk) = (case.text("may_need_its_session"), limit::RISK);
     for text in [warning.as_str(), risk] {
