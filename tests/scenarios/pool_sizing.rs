@@ -19,6 +19,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pool_sizing::sessions_that_are_needed", session_features),
         trial(server, "pool_sizing::what_decides_no_pool_mode", undecided),
         trial(server, "pool_sizing::a_dump_decides_no_pool_mode", dump),
+        trial(server, "pool_sizing::who_sets_a_role", set_role),
         trial(server, "pool_sizing::what_functions_run", functions),
         trial(server, "pool_sizing::without_rights", without_rights),
         trial(server, "pool_sizing::roles_that_were_dropped", dropped_roles),
@@ -376,10 +377,40 @@ fn dump(database: &Database) {
     let prepared: i64 = value(&mut client, "select count(*) from pg_stat_statements where query like 'PREPARE dump%'");
     assert!(prepared > 0);
     assert_eq!(advised(&mut client, &role), ("transaction".to_string(), vec!["may_need_its_session".to_string(); 3]));
-    // A role that is set stays with the connection, however seldom.
+}
+
+/// pg_stat_statements has it of the role that is switched to.
+fn set_role(database: &Database) {
+    let (role, name) = (role(database, ""), &database.name);
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        &format!(
+            "create extension pg_stat_statements; create role {name}_reporting login; grant {name}_reporting to {}; \
+             create role {name}_other login; create role {name}_gone; grant {name}_gone to postgres",
+            quoted(&role)
+        ),
+    );
     let mut session = connect(database, &role);
-    execute(&mut session, "set role postgres");
-    assert_eq!(advised(&mut client, &role).0, "session");
+    execute(&mut session, "select 1");
+    let of = |mode: &str, warnings: &[&str]| (mode.to_string(), warnings.iter().map(|name| name.to_string()).collect());
+    assert_eq!(advised(&mut client, &role), of("transaction", &[]));
+    execute(&mut session, &format!("set role {name}_reporting"));
+    assert_eq!(advised(&mut client, &role).0, "session", "it is what the session has run last");
+    execute(&mut session, "reset role");
+    execute(&mut session, "select 1");
+    assert_eq!(advised(&mut client, &role), of("transaction", &["may_need_its_session"]));
+    for innocent in ["reporting", "other"].map(|innocent| format!("{name}_{innocent}")) {
+        execute(&mut database.connect_as(&innocent), "select 1");
+        assert_eq!(advised(&mut client, &innocent), of("transaction", &[]), "{innocent}");
+    }
+    execute(&mut client, &format!("set role {name}_gone"));
+    execute(&mut client, &format!("reset role; drop role {name}_gone"));
+    assert!(advised(&mut client, "postgres").1.contains(&"may_need_its_session".to_string()));
+    let mut other = database.connect_as(&format!("{name}_other"));
+    execute(&mut other, "create temporary sequence s; select nextval('s')");
+    execute(&mut other, "select lastval()");
+    assert!(advised(&mut client, &format!("{name}_other")).1.contains(&"may_need_its_session".to_string()));
 }
 
 fn functions(database: &Database) {

@@ -39,7 +39,10 @@ impl Breaks {
         let of_role = statements.filter(|statement| {
             statement.database == database && statement.role == role && !own.contains(&statement.text.as_str())
         });
-        Breaks { now, recorded: used(of_role.map(|statement| (statement.text.as_str(), statement.calls))) }
+        let mut recorded = used(of_role.map(|statement| (statement.text.as_str(), statement.calls)));
+        // It is recorded under the role that it switches to.
+        recorded.retain(|used| used.feature != SessionFeature::Role);
+        Breaks { now, recorded }
     }
 
     /// Each once.

@@ -2,7 +2,8 @@
 
 use super::Input;
 use super::rows::{Basis, percent};
-use crate::advice::session_features::{SessionFeature, Used, gathered, maybe_used};
+use crate::advice::session_features::{SessionFeature, Used, gathered, maybe_used, used as used_of};
+use crate::facts::activity::concurrency::{StatementTime, StatementTimes};
 use crate::units::{Count, listing};
 
 const MOST_CHARACTERS: usize = 80;
@@ -28,15 +29,18 @@ pub struct Features {
 impl Features {
     pub fn of(input: &Input) -> Features {
         let role = &input.role;
-        let counted = input.concurrency.statements.iter().flat_map(|times| &times.of_role);
-        let counted = counted.filter_map(|s| Some((s.text.as_deref()?, s.calls as u64)));
+        let texts = |statements: fn(&StatementTimes) -> &Vec<StatementTime>| -> Vec<(&str, u64)> {
+            let statements = input.concurrency.statements.iter().flat_map(statements);
+            statements.filter_map(|s| Some((s.text.as_deref()?, s.calls as u64))).collect()
+        };
+        let counted = texts(|times| &times.of_role);
         // What a session ran last: one that listens does nothing else.
         let ours = |s: &&crate::facts::activity::Session| {
             s.role_oid == Some(role.oid) && s.database_oid == Some(role.database_oid)
         };
-        let last = input.activity.sessions.iter().filter(ours).filter_map(|s| Some((s.query.as_deref()?, 0)));
-        let texts: Vec<(&str, u64)> = counted.chain(last).collect();
-        let calls: u64 = texts.iter().map(|(_, calls)| calls).sum();
+        let last: Vec<&str> =
+            input.activity.sessions.iter().filter(ours).filter_map(|session| session.query.as_deref()).collect();
+        let calls: u64 = counted.iter().map(|(_, calls)| calls).sum();
         let is_seldom = |used: &Used| {
             let most = SELDOM_CALLS.max((calls as f64 * SELDOM_SHARE) as u64);
             matches!(used.feature, SessionFeature::Setting | SessionFeature::Timeout) && used.calls <= most
@@ -45,13 +49,21 @@ impl Features {
         let functions: Vec<_> = functions
             .map(|f| (format!("function {}.{}", f.schema, f.name), f.calls, SessionFeature::of_body(&f.body)))
             .collect();
-        let of_texts = texts.iter().map(|(text, calls)| (*text, *calls, SessionFeature::of(text)));
+        // SET ROLE is counted for the role that it switches to: what this one has counted is others'.
+        let without_roles =
+            |text| SessionFeature::of(text).into_iter().filter(|f| *f != SessionFeature::Role).collect();
+        let of_counted = counted.iter().map(|(text, calls)| (*text, *calls, without_roles(text)));
+        let of_last = last.iter().map(|text| (*text, 0, SessionFeature::of(text)));
         let of_functions = functions.iter().map(|(name, calls, features)| (name.as_str(), *calls, features.clone()));
-        let used = gathered(of_texts.chain(of_functions));
+        let used = gathered(of_counted.chain(of_last).chain(of_functions));
         let (seldom, used): (Vec<Used>, Vec<Used>) = used.into_iter().partition(is_seldom);
+        let role_changes = used_of(texts(|times| &times.role_changes));
+        let role_changes = role_changes.into_iter().filter(|used| used.feature == SessionFeature::Role);
+        let texts = counted.len() + last.len();
+        let maybe = maybe_used(counted.into_iter().chain(last.into_iter().map(|text| (text, 0))));
         Features {
-            texts: texts.len(),
-            maybe: maybe_used(texts),
+            texts,
+            maybe: role_changes.chain(maybe).collect(),
             seldom,
             used,
             hold_advisory_locks: input.concurrency.hold_advisory_locks,
@@ -62,8 +74,8 @@ impl Features {
         self.used.is_empty() && self.hold_advisory_locks == 0
     }
 
-    /// Who sets what is set seldom; whether set_config() is for the session or for the transaction: its constants decide, which
-    /// pg_stat_statements leaves out.
+    /// Who sets what is set seldom, or a role; in which transaction lastval() runs; whether set_config() is for the session or for the
+    /// transaction: its constants decide, which pg_stat_statements leaves out.
     pub fn cannot_be_told(&self) -> bool {
         !self.seldom.is_empty() || !self.maybe.is_empty()
     }
@@ -122,14 +134,30 @@ impl Features {
 
     /// Each with what to look for.
     pub fn maybe_told(&self) -> Vec<String> {
-        let told = |used: &Used| {
-            format!(
+        let told = |used: &Used| match used.feature {
+            SessionFeature::Role => format!(
+                "{} ({}): counted for a role to which the application's may switch, and by whom it ran is not known. With transaction \
+                 pooling {}. Search the application for it: {}, or pass pool_mode => 'session'",
+                used.feature.name(),
+                seen(used),
+                used.feature.breaks(),
+                used.feature.instead()
+            ),
+            SessionFeature::SequenceValue => format!(
+                "{} ({}): the text does not say whether it runs in the transaction that has drawn the number. If not, with transaction \
+                 pooling {}. Instead: {}",
+                used.feature.name(),
+                seen(used),
+                used.feature.breaks(),
+                used.feature.instead()
+            ),
+            _ => format!(
                 "set_config() ({}): the text does not say whether the third argument is true, for the transaction alone. If it is false, \
                  with transaction pooling {}; only of TimeZone, client_encoding, application_name and three more PgBouncer keeps track for each client. Search the application for it: make it \
                  true, within each transaction that needs the setting, or pass pool_mode => 'session'",
                 seen(used),
                 used.feature.breaks(),
-            )
+            ),
         };
         let seldom = self.seldom.iter().map(|used| {
             format!(

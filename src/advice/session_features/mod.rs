@@ -23,10 +23,12 @@ pub enum SessionFeature {
     /// SQL's PREPARE; what drivers prepare by protocol does not show in texts.
     PreparedInSql,
     Load,
+    /// lastval() and currval(): of the session that has drawn one.
+    SequenceValue,
 }
 
 impl SessionFeature {
-    pub const ALL: [SessionFeature; 9] = [
+    pub const ALL: [SessionFeature; 10] = [
         SessionFeature::Listen,
         SessionFeature::AdvisoryLock,
         SessionFeature::Setting,
@@ -36,6 +38,7 @@ impl SessionFeature {
         SessionFeature::HeldCursor,
         SessionFeature::PreparedInSql,
         SessionFeature::Load,
+        SessionFeature::SequenceValue,
     ];
 
     pub fn name(self) -> &'static str {
@@ -49,6 +52,7 @@ impl SessionFeature {
             SessionFeature::HeldCursor => "cursors WITH HOLD",
             SessionFeature::PreparedInSql => "PREPARE in SQL",
             SessionFeature::Load => "LOAD",
+            SessionFeature::SequenceValue => "lastval() or currval()",
         }
     }
 
@@ -74,6 +78,9 @@ impl SessionFeature {
                 "the next transaction may not see the prepared statement, or find its name taken"
             }
             SessionFeature::Load => "the library is loaded in one connection only",
+            SessionFeature::SequenceValue => {
+                "it fails, or returns the number that another client has drawn: a wrong key, without an error"
+            }
         }
     }
 
@@ -95,6 +102,9 @@ impl SessionFeature {
                 "let the driver prepare by protocol, with max_prepared_statements of PgBouncer 1.21 or newer"
             }
             SessionFeature::Load => "session_preload_libraries of the role",
+            SessionFeature::SequenceValue => {
+                "INSERT … RETURNING, or call it in the transaction that has drawn the number"
+            }
         }
     }
 
@@ -112,10 +122,14 @@ impl SessionFeature {
         sorted(body::of_body(body))
     }
 
-    /// What the text may use: its constants decide, and pg_stat_statements has parameters in their place.
+    /// What the text may use: constants decide, in whose place pg_stat_statements has parameters, and the transaction that it runs in.
     pub fn maybe_of(statement: &str) -> Vec<SessionFeature> {
-        let maybe = scopes(&tokens(statement)).contains(&Scope::CannotBeTold);
-        maybe.then_some(SessionFeature::Setting).into_iter().collect()
+        let tokens = tokens(statement);
+        let calls = |name| called(&tokens, name).next().is_some();
+        let sets = scopes(&tokens).contains(&Scope::CannotBeTold);
+        let asks = (calls("lastval") || calls("currval")) && !calls("nextval");
+        let features = [sets.then_some(SessionFeature::Setting), asks.then_some(SessionFeature::SequenceValue)];
+        features.into_iter().flatten().collect()
     }
 }
 

@@ -80,6 +80,21 @@ fn what_outlives_a_transaction() {
 }
 
 #[test]
+fn what_a_sequence_has_drawn() {
+    use SessionFeature::*;
+    for (text, features) in [
+        ("SELECT lastval()", vec![SequenceValue]),
+        ("insert into b values (currval('a_id_seq'))", vec![SequenceValue]),
+        ("select pg_catalog.currval($1), set_config($2, $3, $4)", vec![Setting, SequenceValue]),
+        ("select nextval('a_id_seq'), currval('a_id_seq')", vec![]),
+        ("select 'lastval()', lastval from t", vec![]),
+    ] {
+        assert_eq!(SessionFeature::maybe_of(text), features, "{text}");
+        assert!(SessionFeature::of(text).is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn the_example_is_what_ran_most() {
     let found = used([("listen a", 2), ("listen b", 7), ("select 1", 9)]);
     let expected = Used { feature: SessionFeature::Listen, statements: 2, calls: 9, example: "listen b".to_string() };

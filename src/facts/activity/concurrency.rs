@@ -30,6 +30,8 @@ pub struct StatementTimes {
     pub deallocations: u64,
     /// Of the role.
     pub of_role: Vec<StatementTime>,
+    /// Of roles to which it may switch: what may be SET ROLE or SET SESSION AUTHORIZATION, whoever ran it.
+    pub role_changes: Vec<StatementTime>,
     pub since_snapshot: Option<SinceSnapshot>,
 }
 
@@ -41,7 +43,7 @@ pub struct StatementTime {
     pub mean_ms: f64,
     pub deviation_ms: f64,
     pub most_ms: f64,
-    /// Its beginning; None: hidden from the caller, or not the role's.
+    /// Its beginning; None: hidden from the caller.
     pub text: Option<String>,
 }
 
@@ -130,6 +132,8 @@ fn statement_times(database: &Database, role: u32) -> Option<StatementTimes> {
         times.deallocations = row.take_option::<i64>().unwrap_or_default() as u64;
         if of_role {
             times.of_role.push(statement);
+        } else if statement.text.is_some() {
+            times.role_changes.push(statement);
         }
     });
     (times.seconds > 0.0).then_some(times)

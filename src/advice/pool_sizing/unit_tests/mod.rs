@@ -170,14 +170,35 @@ fn what_is_set_seldom_does_not_decide_the_pool_mode() {
             assert_eq!(warnings.contains(&seldom), !decides, "{text}: {selects} {sets}");
         }
     }
-    for text in ["set role reporting", "set session authorization reporting", "listen jobs"] {
-        assert!(!of(9900.0, 1.0, text).0, "{text}");
-    }
+    assert!(!of(9900.0, 1.0, "listen jobs").0);
     of(9900.0, 1.0, "SET statement_timeout = 0");
     let (warning, risk) = (case.text("may_need_its_session"), limit::RISK);
     for text in [warning.as_str(), risk] {
         assert!(text.contains("connect past the pooler") && text.contains("role of their own"), "{text}");
     }
+}
+
+#[test]
+fn whose_set_role_it_is_cannot_be_told() {
+    let mut case = Case::new(100, 40, 1.0, 2);
+    let statement = |text: &str| StatementTime { calls: 3.0, text: Some(text.to_string()), ..StatementTime::default() };
+    let session = |text: &str| Session {
+        kind: "client backend".to_string(),
+        role_oid: Some(ROLE),
+        database_oid: Some(DATABASE),
+        query: Some(text.to_string()),
+        ..Session::default()
+    };
+    let (own, of_others) = (vec![statement("set role app")], vec![statement("SET ROLE reporting")]);
+    case.concurrency.statements = Some(StatementTimes { of_role: own.clone(), ..StatementTimes::default() });
+    assert!(!case.warnings().iter().any(|name| name.ends_with("its_session")), "who has become app is another");
+    case.concurrency.statements =
+        Some(StatementTimes { of_role: own, role_changes: of_others, ..StatementTimes::default() });
+    assert!(case.text("pgbouncer_ini").contains(" pool_mode=transaction "));
+    let may = case.text("may_need_its_session");
+    assert!(may.contains("3 calls of 1 statement, such as SET ROLE reporting"), "{may}");
+    case.activity.sessions = vec![session("set role reporting")];
+    assert!(case.text("pgbouncer_ini").contains(" pool_mode=session "));
 }
 
 #[test]
@@ -267,6 +288,8 @@ fn what_statements_do_not_say_is_asked() {
     assert!(case.text("pool_mode").contains("do not say"));
     assert!(case.text("fits_through_pgbouncer").contains("may_need_its_session"));
     assert!(!case.rows().iter().any(|row| row.rests_on.contains("Nothing that needs")));
+    case.concurrency.statements = of("select lastval()");
+    assert!(case.text("may_need_its_session").contains("another client has drawn"));
     case.concurrency.statements = of("select set_config('TimeZone', 'UTC', false)");
     assert!(case.text("pool_mode").contains("Nothing that needs"));
     assert!(!case.warnings().contains(&"may_need_its_session"));
