@@ -228,7 +228,7 @@ fn ended(database: &Database) {
     assert!(begun.elapsed() < Duration::from_secs(20));
     execute(&mut client, "reset statement_timeout");
     let begun = Instant::now();
-    assert_eq!(cancelled_after(&mut client, Duration::from_millis(300), endless).code().code(), "57014");
+    assert_eq!(cancelled_after(database, &mut client, Duration::from_millis(300), endless).code().code(), "57014");
     assert!(begun.elapsed() < Duration::from_secs(20));
     // The limit of one call does not reach into the next statement.
     query(&mut client, "select * from dbre.plan_nodes('select 1', true, time_limit => '100 ms')");

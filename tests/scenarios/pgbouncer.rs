@@ -632,7 +632,7 @@ fn no_answer(database: &Database) {
     execute(&mut client, "reset statement_timeout");
     nothing_open(&mut client);
     let call = format!("select * from dbre.pgbouncer_pressure({console}, '1 min')");
-    let error = cancelled_after(&mut client, Duration::from_millis(300), &call);
+    let error = cancelled_after(database, &mut client, Duration::from_millis(300), &call);
     assert_eq!(error.code().code(), "57014", "{error}");
     nothing_open(&mut client);
     assert!(begun.elapsed() < Duration::from_secs(30));

@@ -231,19 +231,20 @@ pub fn until_alone(client: &mut Client) {
 
 /// The error of SQL that is cancelled once it has run for `after`.
 #[track_caller]
-pub fn cancelled_after(client: &mut Client, after: Duration, sql: &str) -> DbError {
-    let token = client.cancel_token();
+pub fn cancelled_after(database: &Database, client: &mut Client, after: Duration, sql: &str) -> DbError {
+    let cancel = format!("select pg_cancel_backend({})", value::<i32>(client, "select pg_backend_pid()"));
+    let mut other = database.connect();
     let error = thread::scope(|scope| {
         let (_running, ended) = mpsc::channel::<()>();
         // A cancel that comes before the SQL has begun is lost.
         scope.spawn(move || {
             while ended.recv_timeout(after) == Err(RecvTimeoutError::Timeout) {
-                drop(token.cancel_query(NoTls));
+                query(&mut other, &cancel);
             }
         });
         refused(client, sql)
     });
-    // One that comes after its end stops what is next.
+    // One that came after its end may stop what is next.
     while client.batch_execute("select 1").is_err() {}
     error
 }

@@ -80,7 +80,7 @@ fn cancel_and_time_limit(database: &Database) {
     let before = settings(&mut client);
     let long = "select queries, complete, note from dbre.vector_recall('i', queries => 'select q.e from q, generate_series(1, 100000)',
         sample => 100000, ef_search => '{1000,999,998}'";
-    let error = cancelled_after(&mut client, Duration::from_millis(700), &format!("{long})"));
+    let error = cancelled_after(database, &mut client, Duration::from_millis(700), &format!("{long})"));
     assert_eq!(error.code().code(), "57014", "{error}");
     assert_eq!(settings(&mut client), before);
     execute(&mut client, "set statement_timeout = '500 ms'");
