@@ -243,7 +243,9 @@ fn no_worker_slot() {
     let error = refused(&mut client, "select dbre.start_activity_history()");
     assert_eq!(error.code().code(), "53400", "{}", error.message());
     assert!(error.hint().unwrap().contains("max_worker_processes"));
-    assert_eq!(recording(&mut client)["recording"], false);
+    let said = recording(&mut client);
+    assert_eq!(said["recording"], false);
+    assert!(text(&said, "reason").contains("no background worker free"), "nothing starts again: {said:#}");
     assert!(value::<i64>(&mut client, "select count(*) from dbre.sample_activity('50 ms', '10 ms')") >= 1);
 }
 
@@ -316,6 +318,18 @@ fn what_it_shows_of_a_pool() {
     );
     assert!(text(evidence, "basis").contains("twice the most"), "{evidence:#}");
     assert!(text(&found[0], "summary").contains("of samples"), "{}", shown(&found));
+    // What has ended says nothing of now: each was used a moment ago.
+    assert!(value::<bool>(&mut client, "select dbre.stop_activity_history()"));
+    assert!(oversized(&mut client).is_empty(), "{}", shown(&oversized(&mut client)));
+    let start = "select dbre.start_activity_history('20 ms', '1 s')";
+    assert!(value::<bool>(&mut client, start));
+    wait_until("it is recorded again", || oversized(&mut client).len() == 1);
+    // Not to be called unused while they are in use.
+    web.iter_mut().for_each(|session| execute(session, "begin"));
+    assert!(oversized(&mut client).is_empty(), "{}", shown(&oversized(&mut client)));
+    web.iter_mut().for_each(|session| execute(session, "rollback"));
+    assert!(value::<bool>(&mut client, "select dbre.stop_activity_history()"));
+    assert!(value::<bool>(&mut client, start));
     // Five at once, doubled, are more than there are.
     let busy: Vec<_> = web.drain(..5).map(|session| running(session, "select pg_sleep(1.5)")).collect();
     busy.into_iter().for_each(|session| session.join().unwrap());

@@ -162,11 +162,14 @@ fn coming_and_going() {
                 query(&mut client, &format!("select * from {call}"));
                 calls += 1;
             }
+            let (findings, _) = pressure(&mut client, "");
+            let left_out = findings.iter().filter_map(|finding| finding["evidence"]["left_out"].as_array()).flatten();
+            let failed: Vec<Value> =
+                left_out.filter(|what| what.as_str().is_some_and(|what| what.starts_with("rule "))).cloned().collect();
+            assert!(failed.is_empty(), "{}", shown(&failed));
         }
-        assert!(calls > 50, "{calls}");
+        assert!(calls > 0);
     });
-    let failed = "select count(*) from dbre.rule_runs() where status = 'failed'";
-    assert_eq!(value::<i64>(&mut client, failed), 0);
     drop(dropped);
 }
 

@@ -9,6 +9,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         alone("pool_settings::no_parallel_worker_left", parallel_workers),
         alone("pool_settings::of_the_command_line", command_line),
+        alone("pool_settings::of_the_server_and_not_of_the_caller", of_the_server),
     ]
 }
 
@@ -74,4 +75,22 @@ fn command_line() {
         "{hidden:#}"
     );
     assert_eq!(hidden["evidence"]["hidden"].to_string(), r#"["statement_timeout"]"#, "{hidden:#}");
+}
+
+/// What the caller has for itself says nothing of others; connections that are reserved for members of a role are reserved for superusers too.
+fn of_the_server() {
+    let database = server(&["superuser_reserved_connections = 0", "reserved_connections = 2"]);
+    let mut client = database.connect();
+    let mut session = connect(&database, "postgres", "report");
+    execute(&mut session, "set debug_parallel_query = on");
+    busy(session, "select pg_sleep(600)");
+    let worker = "select count(*) from pg_stat_activity where backend_type = 'parallel worker'";
+    wait_until("its worker runs", || value::<i64>(&mut client, worker) == 1);
+    execute(&mut client, "set max_parallel_workers = 1");
+    let findings = pressure(&mut client, "").0;
+    assert!(!has(&findings, "parallel_workers_exhausted"), "{}", shown(&findings));
+    execute(&mut client, "create role mon superuser login; alter role mon set max_parallel_workers = 1");
+    let findings = pressure(&mut connect(&database, "mon", "looks"), "").0;
+    assert!(!has(&findings, "parallel_workers_exhausted"), "{}", shown(&findings));
+    assert!(!has(&findings, "no_reserved_connections"), "{}", shown(&findings));
 }

@@ -1,7 +1,7 @@
 //! What pool_pressure() and long_running say of sessions that are easily taken for others: what they propose must fit the session.
 
-use crate::pool_pressure::{connect, fix, has, only, pressure, server};
-use crate::server::{Database, alone, execute, query, shown, text, trial, value, wait_until};
+use crate::pool_pressure::{busy, connect, fix, has, only, pressure, server};
+use crate::server::{Database, alone, execute, query, run, shown, text, trial, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
 use serde_json::Value;
@@ -17,6 +17,8 @@ pub fn trials(server: &Arc<crate::server::Server>) -> Vec<Trial> {
         trial(server, "pool_truth::a_copy_without_its_client", copy),
         trial(server, "pool_truth::hidden_and_blocked", hidden),
         alone("pool_truth::commits_of_a_healthy_server", healthy),
+        alone("pool_truth::commits_that_wait_for_a_ghost", ghost),
+        alone("pool_truth::sessions_that_hold_more_than_a_connection", spared),
     ]
 }
 
@@ -247,4 +249,67 @@ fn healthy() {
     for pid in pids {
         query(&mut client, &format!("select pg_terminate_backend({pid})"));
     }
+}
+
+/// A receiver that is no synchronous standby confirms no commit.
+fn ghost() {
+    let database = server(&["wal_level = logical"]);
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        "create table t (id int); select dbre.configure_rule('waits_on_commit', options => '{\"standby_seconds\": 0}')",
+    );
+    let receiver = |arguments: &[&str]| {
+        let mut command = database.server.client("pg_recvlogical");
+        command.args(["-d", &database.name, "-S", "receiver"]).args(arguments);
+        command
+    };
+    run(&mut receiver(&["--create-slot", "-P", "test_decoding"]), "");
+    let mut receiving = receiver(&["--start", "-f", "/dev/null"]).spawn().expect("pg_recvlogical");
+    let connected = "select count(*) from pg_stat_replication where sync_state = 'async'";
+    wait_until("it is connected", || value::<i64>(&mut client, connected) == 1);
+    execute(&mut client, "alter system set synchronous_standby_names = 'ghost'");
+    execute(&mut client, "select pg_reload_conf()");
+    let set = "select current_setting('synchronous_standby_names')";
+    wait_until("commits wait", || value::<String>(&mut client, set) == "ghost");
+    (0..6).for_each(|_| busy(connect(&database, "postgres", "api"), "insert into t values (1)"));
+    let waits = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
+    wait_until("they hang", || value::<i64>(&mut client, waits) == 6);
+    let (findings, _) = pressure(&mut client, "");
+    let hangs = only(&findings, "waits_on_commit");
+    assert_eq!(hangs["severity"], "critical", "{hangs:#}");
+    assert!(text(hangs, "summary").starts_with("6 of "), "{hangs:#}");
+    assert!(
+        text(hangs, "summary").contains("have committed and wait for a synchronous standby, for up to"),
+        "{hangs:#}"
+    );
+    assert!(text(hangs, "cause").starts_with("Connected are pg_recvlogical (asynchronous);"), "{hangs:#}");
+    execute(&mut client, "alter system reset synchronous_standby_names");
+    execute(&mut client, "select pg_reload_conf()");
+    wait_until("they have committed", || value::<i64>(&mut client, waits) == 0);
+    receiving.kill().unwrap();
+    receiving.wait().unwrap();
+}
+
+/// Idle, outside of a transaction, and yet lost with their session: a base backup, and a slot that is temporary.
+fn spared() {
+    let database = server(&["max_connections = 30", "wal_level = logical"]);
+    let mut client = database.connect();
+    execute(
+        &mut client,
+        "select dbre.configure_rule('connection_slots_saturated',
+             options => '{\"high_share\": 0.3, \"critical_share\": 0.9, \"min_idle_seconds\": 0}')",
+    );
+    let mut backup = connect(&database, "postgres", "backup");
+    execute(&mut backup, "select pg_backup_start('x', true)");
+    let mut slot = connect(&database, "postgres", "capture");
+    execute(&mut slot, "select pg_create_logical_replication_slot('captured', 'test_decoding', temporary => true)");
+    execute(&mut slot, "select 1");
+    let _idle: Vec<Client> = (0..10).map(|_| connect(&database, "postgres", "web")).collect();
+    let finding = only(&pressure(&mut client, "").0, "connection_slots_saturated").clone();
+    assert_eq!(finding["evidence"]["idle_sessions_spared"], 2, "{finding:#}");
+    assert!(text(&finding, "risk").contains("pg_backup_start"), "{finding:#}");
+    execute(&mut client, text(&finding, "fix_sql"));
+    execute(&mut backup, "select pg_backup_stop(false)");
+    execute(&mut slot, "select pg_drop_replication_slot('captured')");
 }

@@ -111,15 +111,7 @@ impl Activity {
         let subscriptions = unlocked("subscriptions", of_names, left_out, subscriptions::read);
         let usual = part("what statements usually take", left_out, || UsualTimes::read(sessions, USUAL_SECONDS));
         let synchronous_standby_names = db::setting("synchronous_standby_names").unwrap_or_default();
-        Activity {
-            progress,
-            replication_slots,
-            standbys,
-            subscriptions,
-            usual,
-            synchronous_standby_names,
-            ..activity
-        }
+        Activity { progress, replication_slots, standbys, subscriptions, usual, synchronous_standby_names, ..activity }
     }
 
     /// Only who there is, and who blocks whom.

@@ -263,7 +263,8 @@ mod unit_tests {
             let application = application("receiver");
             let kind = Kind(kind);
             let state = Some(State::Active);
-            Backend { number: 0, pid: 1, kind, database: 5, role: 10, application, state, wait, query_id: 0 }.is_active()
+            Backend { number: 0, pid: 1, kind, database: 5, role: 10, application, state, wait, query_id: 0 }
+                .is_active()
         };
         let waits_for_wal = WaitEventClient::WAIT_EVENT_WAL_SENDER_WAIT_FOR_WAL;
         assert!(!is_active(B_WAL_SENDER, waits_for_wal));
