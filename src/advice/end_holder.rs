@@ -87,6 +87,9 @@ fn of_slot(slot: &ReplicationSlot, hold: &Hold) -> Remedy {
             "in use by process {pid}: its receiver lags, or a query on the standby needs the rows (hot_standby_feedback)"
         ),
         None => match slot.inactive_seconds {
+            Some(seconds) if slot.inactive_since_start => {
+                format!("not in use for at least {} (each start of the server counts anew)", duration(seconds))
+            }
             Some(seconds) => format!("not in use for {}", duration(seconds)),
             None => "not in use".to_string(),
         },

@@ -32,6 +32,11 @@ fn slots() {
     assert!(finding["evidence"]["catalogs_only"] == true && finding["fix_sql"].is_null(), "{finding:#}");
     assert!(text(finding, "app_fix").contains("pg_drop_replication_slot('slot_of_nobody')"), "{finding:#}");
     assert!(!value::<bool>(&mut client, text(finding, "verify_sql").trim_end_matches(';')));
+    // A start sets anew since when it is not in use.
+    server.crash(value(&mut client, "select pg_backend_pid()"));
+    client = database.connect();
+    let again = findings(&mut client, "xmin_held_back");
+    assert!(text(&again[0], "cause").contains("not in use for at least"), "{}", shown(&again));
     // A session as old holds back all tables, and nothing does after it: the slot does not reach as far.
     let mut report = database.connect();
     execute(&mut report, "begin isolation level repeatable read; select 1");

@@ -16,6 +16,8 @@ pub struct ReplicationSlot {
     pub wal_status: Option<String>,
     /// Why it is of no use any more.
     pub invalidated: Option<String>,
+    /// It may have been inactive for longer: the server has started since, and counts anew.
+    pub inactive_since_start: bool,
 }
 
 pub fn read() -> Vec<ReplicationSlot> {
@@ -29,5 +31,6 @@ pub fn read() -> Vec<ReplicationSlot> {
         inactive_seconds: row.take_option(),
         wal_status: row.take_option(),
         invalidated: row.take_option(),
+        inactive_since_start: row.take_option().unwrap_or_default(),
     })
 }
