@@ -3,7 +3,7 @@
 
 use super::arguments::duration;
 use super::sample_activity::{Numbers, numbers};
-use crate::db::raise;
+use crate::db::{check_for_interrupts, raise};
 use crate::facts::activity::{Names, Slots};
 use crate::measure::activity::history::{self, Entry, Period, Recorder, Started, Times, What};
 use crate::measure::activity::{Counts, application_name, may_see, wait_names};
@@ -154,6 +154,7 @@ pub fn activity_history() -> TableIterator<
     let mut visible = Visible::default();
     let mut rows = Vec::new();
     for (period, entries) in history::periods() {
+        check_for_interrupts();
         let all = row(&period, &period.all, visible.role(0), Of { breakdown: "all", ..Of::default() });
         rows.push(all);
         for entry in entries {

@@ -18,7 +18,7 @@ pub struct CalledFunction {
 type Called = HashMap<(Option<String>, String), u64>;
 
 pub fn read(statements: &[StatementTime]) -> Vec<CalledFunction> {
-    let called = called(statements);
+    let called = called(statements, db::check_for_interrupts);
     let mut names: Vec<String> = called.keys().map(|(_, name)| name.clone()).collect();
     names.sort_unstable();
     names.dedup();
@@ -39,9 +39,10 @@ pub fn read(statements: &[StatementTime]) -> Vec<CalledFunction> {
     read.into_iter().filter_map(with_calls).collect()
 }
 
-fn called(statements: &[StatementTime]) -> Called {
+fn called(statements: &[StatementTime], interrupts: impl Fn()) -> Called {
     let mut called = Called::new();
     for statement in statements {
+        interrupts();
         let text = statement.text.as_deref().unwrap_or_default();
         let tokens: Vec<_> = Tokens::of(text).filter(|token| token.kind != Kind::Comment).collect();
         let mut names: Vec<_> = (1..tokens.len())
@@ -74,12 +75,13 @@ mod unit_tests {
     fn by_name_with_or_without_its_schema() {
         let statement =
             |text: &str, calls| StatementTime { text: Some(text.to_string()), calls, ..StatementTime::default() };
-        let called = called(&[
+        let statements = [
             statement("select App.take($1), lower(x), app.take($2) from t", 3.0),
             statement("call take($1)", 4.0),
             statement("select other.take(), \"Take\"(1)", 5.0),
             statement("select take from t", 6.0),
-        ]);
+        ];
+        let called = called(&statements, || ());
         for (schema, name, expected) in
             [("app", "take", 7), ("other", "take", 9), ("third", "take", 4), ("app", "Take", 5), ("app", "give", 0)]
         {
