@@ -16,6 +16,7 @@ pub fn trials(server: &Arc<crate::server::Server>) -> Vec<Trial> {
         trial(server, "pool_truth::a_procedure_that_commits", procedure),
         trial(server, "pool_truth::a_copy_without_its_client", copy),
         trial(server, "pool_truth::hidden_and_blocked", hidden),
+        trial(server, "pool_truth::a_wait_in_a_long_statement", late_wait),
         alone("pool_truth::commits_of_a_healthy_server", healthy),
         alone("pool_truth::commits_that_wait_for_a_ghost", ghost),
         alone("pool_truth::sessions_that_hold_more_than_a_connection", spared),
@@ -213,6 +214,18 @@ fn hidden(database: &Database) {
     assert_eq!(seen, [(false, "hidden", false), (true, "hidden", true)]);
     drop((holder, nobody));
     execute(&mut client, &format!("drop owned by {role}"));
+}
+
+/// How long a session waits is not how long its statement runs.
+fn late_wait(database: &Database) {
+    let mut client = database.connect();
+    execute(&mut client, "create table t (id int)");
+    let mut holder = database.connect();
+    execute(&mut holder, "begin; lock table t");
+    busy_at(database, "do $$ begin perform pg_sleep(3); lock table t; end $$", "relation");
+    let pools = pressure(&mut client, "current_database()").1;
+    let of = |column: &str| pools.iter().filter_map(|pool| pool[column].as_f64()).fold(0.0, f64::max);
+    assert!(of("oldest_active_seconds") - of("oldest_waiting_seconds") > 1.0, "{}", shown(&pools));
 }
 
 /// Twenty clients that commit all the time, each within milliseconds: nobody waits for long.
