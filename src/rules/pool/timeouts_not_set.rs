@@ -1,7 +1,8 @@
+use crate::advice::pools::longest;
 use crate::db::{quote_identifier, quote_literal};
 use crate::facts::Facts;
 use crate::facts::activity::timeouts::{Level, NAMES};
-use crate::facts::activity::{Activity, Role, Session};
+use crate::facts::activity::{Activity, Role, Session, State};
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::units::listing;
@@ -127,87 +128,80 @@ fn judge(oid: u32, sessions: &[&Session], activity: &Activity, options: &Options
         return None;
     }
     let databases: BTreeSet<u32> = sessions.iter().filter_map(|session| session.database_oid).collect();
-    let missing: Vec<Missing> = WANTED
-        .into_iter()
-        .map(|(name, option)| {
-            let seconds = options.number(option);
-            let lacks = databases.iter().copied().filter(|of| is_missing(activity, oid, *of, name, seconds)).collect();
-            Missing { name, option, databases: lacks, elsewhere: activity.timeouts.databases_that_set(name) }
-        })
-        .filter(|missing| !missing.databases.is_empty())
-        .collect();
+    let missing = missing(oid, &databases, activity, options);
     if missing.is_empty() {
         return None;
     }
-    let longest = sessions
-        .iter()
-        .filter(|session| session.state == Some(crate::facts::activity::State::Active))
-        .filter_map(|session| session.query_seconds)
-        .max_by(f64::total_cmp);
-    // A statement that runs for longer now would have been ended.
-    let too_short =
-        |name: &str, seconds: f64| name == "statement_timeout" && longest.is_some_and(|longest| longest >= seconds);
-    let mut setting = Settings::of(role);
-    for missing in &missing {
-        let seconds = options.number(missing.option);
-        if !too_short(missing.name, seconds) {
-            setting.add(missing, seconds, activity);
-        }
-    }
-    let Settings { fix, back, set, pairs, quoted } = setting;
+    let active = sessions.iter().copied().filter(|session| session.state == Some(State::Active));
+    let longest = longest(active, |session| session.query_seconds);
+    let setting = Settings::of(role, &missing, longest, activity);
     let names: Vec<&str> = missing.iter().map(|missing| missing.name).collect();
-    let left = missing.iter().any(|missing| !pairs.iter().any(|(_, name)| *name == missing.name));
+    let changes = !setting.fix.is_empty();
     Some(Finding {
         severity: if names == ["lock_timeout"] { Severity::low } else { RULE.severity },
         object: format!("role {}", role.name),
         weight: sessions.len() as u64,
         summary: format!("New sessions of role {} have no {}", role.name, listing(&names)),
-        cause: format!(
-            "Neither the role nor the database nor the server sets {}; what clients set when they connect (options, connect_args) is \
-             not visible from here.{} How long each may be is not measured: the fix has this rule's options.{}",
-            told(&missing, activity),
-            of_their_own(&missing, activity),
-            match longest.filter(|_| left) {
-                Some(seconds) => format!(
-                    " One of its statements has run for {seconds:.0} s: how long one may take must be decided before \
-                     statement_timeout is set."
-                ),
-                None => String::new(),
-            }
-        ),
+        cause: cause(&missing, &setting, longest, activity),
         evidence: object! {
             "sessions": sessions.len(),
             "missing": names,
             "databases": of_databases(&databases, oid, activity),
             "longest_statement_seconds": longest,
         },
-        risk: match fix.is_empty() {
-            true => Finding::NO_RISK.to_string(),
-            false => format!(
+        risk: match changes {
+            false => Finding::NO_RISK.to_string(),
+            true => format!(
                 "For sessions that begin from now on: {}. A statement that takes longer fails (SQLSTATE 57014, a lock 55P03), a \
                  transaction idle for longer loses its session (25P03): migrations, reports and batch jobs of this role need their \
                  own (SET LOCAL). Takes CREATEROLE with ADMIN on the role, or the role itself.",
-                listing(&set)
+                listing(&setting.set)
             ),
         },
-        verify_sql: (!fix.is_empty()).then(|| verify_sql(&quoted, &pairs)),
-        fix_sql: (!fix.is_empty()).then(|| fix.join("\n")),
-        rollback: if back.is_empty() { Rollback::None } else { Rollback::Sql(back.join("\n")) },
-        app_fix: Some(
-            "Or where the application connects: psycopg: create_engine(…, connect_args={\"options\": \"-c statement_timeout=60s -c \
-             lock_timeout=10s -c idle_in_transaction_session_timeout=60s\"}); asyncpg: connect_args={\"server_settings\": \
-             {\"statement_timeout\": \"60s\"}}; behind PgBouncer ALTER ROLE is the safe place. Not idle_session_timeout: it ends the \
-             idle connections of a pool."
-                .to_string(),
-        ),
+        verify_sql: changes.then(|| verify_sql(&setting.quoted, &setting.pairs)),
+        fix_sql: changes.then(|| setting.fix.join("\n")),
+        rollback: if changes { Rollback::Sql(setting.back.join("\n")) } else { Rollback::None },
+        app_fix: Some(APP_FIX.to_string()),
         ..Finding::that_changes_nothing()
     })
+}
+
+const APP_FIX: &str = "Or where the application connects: psycopg: create_engine(…, connect_args={\"options\": \"-c statement_timeout=60s -c \
+     lock_timeout=10s -c idle_in_transaction_session_timeout=60s\"}); asyncpg: connect_args={\"server_settings\": \
+     {\"statement_timeout\": \"60s\"}}; behind PgBouncer ALTER ROLE is the safe place. Not idle_session_timeout: it ends the \
+     idle connections of a pool.";
+
+fn missing(oid: u32, databases: &BTreeSet<u32>, activity: &Activity, options: &Options) -> Vec<Missing> {
+    let each = WANTED.into_iter().map(|(name, option)| {
+        let seconds = options.number(option);
+        let lacks = databases.iter().copied().filter(|of| is_missing(activity, oid, *of, name, seconds)).collect();
+        Missing { name, seconds, databases: lacks, elsewhere: activity.timeouts.databases_that_set(name) }
+    });
+    each.filter(|missing| !missing.databases.is_empty()).collect()
+}
+
+fn cause(missing: &[Missing], setting: &Settings, longest: Option<f64>, activity: &Activity) -> String {
+    let left = missing.iter().any(|missing| !setting.pairs.iter().any(|(_, name)| *name == missing.name));
+    format!(
+        "Neither the role nor the database nor the server sets {}; what clients set when they connect (options, connect_args) is \
+         not visible from here.{} How long each may be is not measured: the fix has this rule's options.{}",
+        told(missing, activity),
+        of_their_own(missing, activity),
+        match longest.filter(|_| left) {
+            Some(seconds) => format!(
+                " One of its statements has run for {seconds:.0} s: how long one may take must be decided before \
+                 statement_timeout is set."
+            ),
+            None => String::new(),
+        }
+    )
 }
 
 /// A timeout that new sessions of the role do not get.
 struct Missing {
     name: &'static str,
-    option: &'static str,
+    /// What the fix sets it to.
+    seconds: f64,
     /// In which.
     databases: Vec<u32>,
     /// That have their own, which one of the role would override.
@@ -225,13 +219,23 @@ struct Settings {
 }
 
 impl Settings {
-    fn of(role: &Role) -> Settings {
+    /// `longest`: a statement that runs now.
+    fn of(role: &Role, missing: &[Missing], longest: Option<f64>, activity: &Activity) -> Settings {
         let quoted = quote_identifier(&role.name);
-        Settings { fix: Vec::new(), back: Vec::new(), set: Vec::new(), pairs: Vec::new(), quoted }
+        let mut settings = Settings { fix: Vec::new(), back: Vec::new(), set: Vec::new(), pairs: Vec::new(), quoted };
+        for missing in missing {
+            // It would have been ended.
+            let too_short =
+                missing.name == "statement_timeout" && longest.is_some_and(|longest| longest >= missing.seconds);
+            if !too_short {
+                settings.add(missing, activity);
+            }
+        }
+        settings
     }
 
     /// For the whole role only where no database has its own.
-    fn add(&mut self, missing: &Missing, seconds: f64, activity: &Activity) {
+    fn add(&mut self, missing: &Missing, activity: &Activity) {
         let places: Vec<Option<String>> = match missing.elsewhere.is_empty() {
             true => vec![None],
             false => missing
@@ -240,7 +244,7 @@ impl Settings {
                 .filter_map(|of| Some(Some(activity.slots.database(*of)?.name.clone())))
                 .collect(),
         };
-        let (role, name) = (&self.quoted, missing.name);
+        let (role, name, seconds) = (&self.quoted, missing.name, missing.seconds);
         for place in places {
             let of = place.as_ref().map_or(String::new(), |of| format!(" in database {}", quote_identifier(of)));
             self.fix.push(format!("alter role {role}{of} set {name} = '{seconds:.0}s';"));
