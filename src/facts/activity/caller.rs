@@ -15,7 +15,7 @@ pub struct Caller {
 impl Caller {
     pub fn read(sessions: &[Session]) -> Caller {
         let roles: BTreeSet<u32> = sessions.iter().filter_map(|session| session.role_oid).collect();
-        // SAFETY: catalog lookups.
+        // SAFETY: within a transaction, which lookups in the catalogs need; a role that is gone has no rights.
         unsafe {
             let user = pg_sys::GetUserId();
             let superuser = pg_sys::superuser();

@@ -108,7 +108,7 @@ fn taken(max_connections: u64) -> u64 {
 }
 
 fn own() -> Option<(u32, u32)> {
-    // SAFETY: reads variables of this process.
+    // SAFETY: set before a session's first statement, and not changed.
     unsafe {
         let client = pg_sys::MyBackendType == pg_sys::BackendType::B_BACKEND;
         client.then(|| (pg_sys::MyDatabaseId.to_u32(), pg_sys::GetAuthenticatedUserId().to_u32()))

@@ -64,7 +64,7 @@ pub fn read() -> Vec<Progress> {
             ..Progress::default()
         };
         let index = oid(row.take_option());
-        // SAFETY: reads a variable.
+        // SAFETY: set before a session's first statement, and not changed.
         if progress.database_oid == Some(unsafe { pg_sys::MyDatabaseId }.to_u32()) {
             progress.relation = progress.relation_oid.and_then(relation_name);
             progress.frozen_age = progress.relation_oid.and_then(frozen_age);
@@ -91,7 +91,7 @@ fn frozen_age(oid: u32) -> Option<i64> {
 
 /// Qualified and quoted. None: it is gone.
 fn relation_name(oid: u32) -> Option<String> {
-    // SAFETY: catalog lookups; the names, if there are any, are ours.
+    // SAFETY: within a transaction, which lookups in the catalogs need; the names, if there are any, are copies in our memory.
     unsafe {
         let name = pg_sys::get_rel_name(oid.into());
         let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid.into()));

@@ -60,7 +60,7 @@ impl UsualTimes {
 }
 
 fn schema() -> Option<String> {
-    // SAFETY: catalog lookups; the name, if there is one, is ours.
+    // SAFETY: within a transaction, which lookups in the catalogs need; the name, if there is one, is a copy in our memory.
     unsafe {
         let extension = pg_sys::get_extension_oid(c"pg_stat_statements".as_ptr(), true);
         if extension == pg_sys::InvalidOid {

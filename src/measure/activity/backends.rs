@@ -139,7 +139,7 @@ pub fn clients() -> HashSet<i32> {
 
 /// Of the array that has this process' entry at its number.
 ///
-/// SAFETY: reads variables of this backend.
+/// SAFETY: called within a process that is attached to the server's shared memory.
 unsafe fn first_entry() -> Option<*const PgBackendStatus> {
     // SAFETY: our own entry is ours.
     unsafe {

@@ -176,7 +176,7 @@ fn hash(text: &str) -> u64 {
 
 /// The state of sessions of this role, as pg_stat_activity shows it.
 pub fn may_see(role: u32) -> bool {
-    // SAFETY: catalog lookups.
+    // SAFETY: within a transaction, which lookups in the catalogs need; a role that is gone has no rights.
     unsafe {
         let caller = pg_sys::GetUserId();
         pg_sys::has_privs_of_role(caller, pg_sys::ROLE_PG_READ_ALL_STATS.into())

@@ -13,12 +13,7 @@ pub static RULE: Rule = Rule {
     effect: "When the application has taken all connections, nobody can connect to see why and end some: only a restart helps.",
     workaround: "Set superuser_reserved_connections to 3 or more, and reserved_connections for roles that monitor; both need a restart.",
     sources: &["https://www.postgresql.org/docs/17/runtime-config-connection.html#GUC-SUPERUSER-RESERVED-CONNECTIONS"],
-    options: &[OptionSpec::number(
-        "min_reserved",
-        (1.0, "connections"),
-        (0.0, 1e6),
-        "Fewer reserved is a finding.",
-    )],
+    options: &[OptionSpec::number("min_reserved", (1.0, "connections"), (0.0, 1e6), "Fewer reserved is a finding.")],
     needs: &[Need::Activity],
     cases: &[
         Case {

@@ -99,7 +99,9 @@ fn judge(activity: &Activity, running: u64, limit: &Limit) -> Finding {
                     1 => "1 is".to_string(),
                     others => format!("{} are", Count(others)),
                 },
-                slots.max_parallel_workers.map_or(String::new(), |more| format!(", though max_parallel_workers is {more}"))
+                slots
+                    .max_parallel_workers
+                    .map_or(String::new(), |more| format!(", though max_parallel_workers is {more}"))
             ),
             "a larger max_worker_processes, which takes a restart (of standbys first, which need at least as many)"
                 .to_string(),
