@@ -1,6 +1,6 @@
 //! `dbre.pool_sizing()`: what it prints runs as it is, and its numbers are those of the server.
 
-use crate::server::{Database, ROOT, Server, execute, query, refused, run, trial, until_alone, value};
+use crate::server::{Database, ROOT, Server, execute, query, refused, run, trial, until_alone, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::{Client, Config, NoTls};
 use serde_json::Value;
