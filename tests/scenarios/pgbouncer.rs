@@ -24,6 +24,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pgbouncer::session_mode", session_mode),
         trial(server, "pgbouncer::set_by_the_user", set_by_the_user),
         trial(server, "pgbouncer::pools_made_smaller", pools_made_smaller),
+        trial(server, "pgbouncer::size_of_another_user", size_of_another_user),
         trial(server, "pgbouncer::database_of_the_star", database_of_the_star),
         trial(server, "pgbouncer::disabled", disabled),
         trial(server, "pgbouncer::passwords_not_looked_up", passwords_not_looked_up),
@@ -346,6 +347,32 @@ fn pools_made_smaller(database: &Database) {
         drop((clients, bouncer));
         execute(&mut control, &format!("drop role if exists {role}"));
     }
+}
+
+/// SHOW USERS repeats what the user before has set.
+fn size_of_another_user(database: &Database) {
+    let settings = "pool_mode = transaction\ndefault_pool_size = 2\n[users]\naaa = pool_size=10";
+    let (bouncer, mut control) = prepare(database, settings);
+    execute(
+        &mut control,
+        "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0}');
+         select dbre.configure_rule('pgbouncer_pool_larger_than_server',
+             options => jsonb_build_object('max_share', 1.5 / current_setting('max_connections')::float))",
+    );
+    let mut clients = [(); 3].map(|_| client(&bouncer, database, "postgres", "web"));
+    clients[..2].iter_mut().for_each(|holder| execute(holder, "begin; select 1"));
+    let [holder, another, waiter] = clients;
+    let waiter = send(waiter, "select 1");
+    wait_until("a client waits", || bouncer.clients_waiting() == 1);
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    assert_eq!(waiting["evidence"]["root"], "pool_full", "{waiting:#}");
+    let larger = finding(&rows, "pgbouncer_pool_larger_than_server");
+    assert_eq!(larger["evidence"]["may_take_connections"], 2, "{larger:#}");
+    assert!(text(larger, "app_fix").contains("default_pool_size = 1"), "{larger:#}");
+    assert!(!shown(&rows).contains("[users] postgres"), "{}", shown(&rows));
+    drop((holder, another));
+    waiter.join().unwrap();
 }
 
 /// PgBouncer forgets the database when it is idle, and keeps its pools.

@@ -141,8 +141,11 @@ pub fn cause(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer, activi
                 Mode::Transaction => "each is kept until its client's transaction ends",
                 Mode::Statement => "each is kept until its statement ends",
             };
+            let size = pool.perhaps_size.map_or("", |_| {
+                " Which of the two sizes is its own cannot be told: PgBouncer before 1.26 may show with this user what another sets."
+            });
             format!(
-                "The pool is full: {} of {}, and {what}.{}",
+                "The pool is full: {} of {}, and {what}.{size}{}",
                 Count(pool.servers()).of("server connection"),
                 pool.limit(),
                 kept.unwrap_or_default()
@@ -227,9 +230,10 @@ pub fn app_fix(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer) -> S
             pgbouncer.own_place(pool, Key::Mode).line(Key::Mode, Mode::Transaction.name())
         ),
         Root::PoolFull => format!(
-            "Shorten what holds the connections first. Only if the server has cores and slots to spare, pgbouncer.ini: {}, \
+            "Shorten what holds the connections first. Only if the server has cores and slots to spare, pgbouncer.ini: {}{}, \
              then RELOAD on the console; dbre.pool_sizing() says how much.",
-            pgbouncer.own_place(pool, Key::Size).line(Key::Size, "…")
+            pgbouncer.own_place(pool, Key::Size).line(Key::Size, "…"),
+            pool.perhaps_size.map_or("", |_| " (or in the line that the user has in [users], if that sets it)")
         ),
         Root::DatabaseFull | Root::UserFull => {
             "Raise max_db_connections or max_user_connections in pgbouncer.ini, then RELOAD, or lower pool_size of the pools that share the \

@@ -1,6 +1,6 @@
 //! Where pgbouncer.ini sets what a pool has: a user's own setting wins over its database's, and that over [pgbouncer]'s.
 
-use super::{Pgbouncer, Pool};
+use super::{Own, Pgbouncer, Pool};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
@@ -64,8 +64,8 @@ impl Pgbouncer {
     pub fn own_place(&self, pool: &Pool, key: Key) -> Place {
         let of_user = self.user(&pool.user).is_some_and(|user| match key {
             Key::Mode => user.mode.is_some(),
-            Key::Size => user.pool_size.is_some(),
-            Key::Reserve => user.reserve.is_some(),
+            Key::Size => matches!(user.pool_size, Own::Set(_)),
+            Key::Reserve => matches!(user.reserve, Own::Set(_)),
             Key::Connections => false,
         });
         if of_user { Place::User(pool.user.clone()) } else { Place::Database(pool.database.clone()) }

@@ -8,7 +8,7 @@ mod servers;
 
 pub use clients::{Client, Waiting, clients};
 pub use ini::{Key, Place};
-pub use pools::{CONSOLE, Load, Mode, Pool, PooledDatabase, PooledUser, databases, loads, pools, users};
+pub use pools::{CONSOLE, Load, Mode, Own, Pool, PooledDatabase, PooledUser, databases, loads, pools, users};
 pub use servers::{ServerConnection, connections};
 
 use super::SessionUse;

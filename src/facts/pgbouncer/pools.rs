@@ -30,6 +30,8 @@ pub struct Pool {
     pub longest_wait_seconds: f64,
     /// 0: unlimited.
     pub size: u64,
+    /// The size instead, if its user sets one: that does not show.
+    pub perhaps_size: Option<u64>,
     pub reserve: u64,
 }
 
@@ -53,18 +55,33 @@ impl Pool {
     }
 
     pub fn is_full(&self) -> bool {
-        self.size > 0 && self.servers() >= self.size
+        self.sizes().any(|size| size > 0 && self.servers() >= size)
     }
 
-    /// Of what is at most there: `20`, `no limit`.
+    /// Of what is at most there: `20`, `no limit`, `2 or 10`.
     pub fn limit(&self) -> String {
-        match self.size {
+        let limit = |size: u64| match size {
             0 => "no limit".to_string(),
             size if self.servers() > size => {
                 format!("{} ({} of them in reserve)", size + self.reserve, self.reserve)
             }
             size => size.to_string(),
+        };
+        self.sizes().map(limit).collect::<Vec<_>>().join(" or ")
+    }
+
+    /// Of two sizes that it may have, the one that it has outgrown is not its own.
+    fn without_sizes_exceeded(self) -> Pool {
+        let exceeded = |size: u64| size > 0 && self.servers() > size + self.reserve;
+        match self.perhaps_size {
+            Some(perhaps) if exceeded(perhaps) => Pool { perhaps_size: None, ..self },
+            Some(perhaps) if exceeded(self.size) => Pool { size: perhaps, perhaps_size: None, ..self },
+            _ => self,
         }
+    }
+
+    fn sizes(&self) -> impl Iterator<Item = u64> {
+        [self.size].into_iter().chain(self.perhaps_size)
     }
 
     pub fn summary(&self) -> String {
@@ -113,14 +130,33 @@ pub struct PooledDatabase {
     pub disabled: bool,
 }
 
+/// What a user sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Own {
+    /// Nothing: the database's holds.
+    #[default]
+    None,
+    Set(u64),
+    /// It is shown, and may be another user's.
+    Perhaps(u64),
+}
+
+impl Own {
+    fn certain(self) -> Option<u64> {
+        match self {
+            Own::Set(value) => Some(value),
+            Own::None | Own::Perhaps(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct PooledUser {
     pub name: String,
     /// None: that of the database.
     pub mode: Option<Mode>,
-    /// None: that of the database.
-    pub pool_size: Option<u64>,
-    pub reserve: Option<u64>,
+    pub pool_size: Own,
+    pub reserve: Own,
     /// None: older than 1.23. 0: unlimited.
     pub max_connections: Option<u64>,
     /// None: no limit, or older than 1.24.
@@ -160,13 +196,21 @@ pub fn databases(shown: &Shown) -> Result<Vec<PooledDatabase>, Unreadable> {
     })
 }
 
-pub fn users(shown: &Shown) -> Result<Vec<PooledUser>, Unreadable> {
+pub fn users(shown: &Shown, release: (u32, u32)) -> Result<Vec<PooledUser>, Unreadable> {
+    // Up to 1.25 a user who sets nothing is shown with what the user before is shown with.
+    let repeats = release < (1, 26);
+    let own = |value: Option<u64>, before: &mut Option<u64>| match (value, std::mem::replace(before, value)) {
+        (None, _) => Own::None,
+        (Some(value), before) if repeats && before == Some(value) => Own::Perhaps(value),
+        (Some(value), _) => Own::Set(value),
+    };
+    let (mut size_before, mut reserve_before) = (None, None);
     shown.lines(|line| {
         Ok(PooledUser {
             name: line.name("name")?,
             mode: mode(line)?,
-            pool_size: line.number("pool_size")?,
-            reserve: line.number("reserve_pool_size")?,
+            pool_size: own(line.number("pool_size")?, &mut size_before),
+            reserve: own(line.number("reserve_pool_size")?, &mut reserve_before),
             max_connections: line.number("max_connections")?,
             max_clients: line.number("max_client_connections")?.filter(|most| *most > 0),
             clients: line.number("current_client_connections")?.unwrap_or(0),
@@ -183,12 +227,16 @@ pub fn pools(shown: &Shown, pgbouncer: &Pgbouncer) -> Result<Vec<Pool>, Unreadab
         let (database, user) = (line.name("database")?, line.name("user")?);
         let of_database = pgbouncer.database(&database);
         let of_user = pgbouncer.user(&user);
-        let size = of_user.and_then(|user| user.pool_size).or(of_database.map(|database| database.pool_size));
-        let reserve = of_user.and_then(|user| user.reserve).or(of_database.map(|database| database.reserve));
+        let size = of_user.and_then(|user| user.pool_size.certain()).or(of_database.map(|database| database.pool_size));
+        let reserve = of_user.and_then(|user| user.reserve.certain()).or(of_database.map(|database| database.reserve));
         let (size, reserve) =
             (size.or_else(|| of_all("default_pool_size")), reserve.or_else(|| of_all("reserve_pool_size")));
+        let perhaps_size = of_user.and_then(|user| match user.pool_size {
+            Own::Perhaps(value) => Some(value).filter(|_| size != Some(value)),
+            Own::None | Own::Set(_) => None,
+        });
         let not_known = || Unreadable(format!("SHOW POOLS: how large a pool of {database} may be is not known"));
-        Ok(Pool {
+        let pool = Pool {
             mode: mode(line)?.ok_or_else(|| line.odd("pool_mode"))?,
             clients_active: line.count("cl_active")?,
             clients_waiting: line.count("cl_waiting")?,
@@ -201,10 +249,12 @@ pub fn pools(shown: &Shown, pgbouncer: &Pgbouncer) -> Result<Vec<Pool>, Unreadab
                 + count("sv_being_canceled")?,
             longest_wait_seconds: line.count("maxwait")? as f64 + line.count("maxwait_us")? as f64 / 1e6,
             size: size.ok_or_else(not_known)?,
+            perhaps_size,
             reserve: reserve.ok_or_else(not_known)?,
             database,
             user,
-        })
+        };
+        Ok(pool.without_sizes_exceeded())
     })?;
     Ok(pools.into_iter().filter(|pool| pool.database != CONSOLE).collect())
 }
@@ -240,5 +290,40 @@ fn mode(line: Line) -> Result<Option<Mode>, Unreadable> {
     match line.text("pool_mode") {
         None | Some("") => Ok(None),
         Some(name) => Mode::from_name(name).map(Some).ok_or_else(|| line.odd("pool_mode")),
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::super::layout::Command;
+    use super::*;
+
+    #[test]
+    fn what_another_user_sets_is_not_taken_for_certain() {
+        let row = |name: &str, size: &str| [name, size, "", "0", "0"].map(|value| Some(value.to_string())).to_vec();
+        let shown = Shown {
+            command: Command::Users,
+            columns: Command::Users.candidates((1, 23))[0],
+            rows: vec![row("a", ""), row("b", "       10"), row("c", "       10"), row("d", "        3")],
+        };
+        let sizes =
+            |release| users(&shown, release).unwrap().into_iter().map(|user| user.pool_size).collect::<Vec<_>>();
+        assert_eq!(sizes((1, 25)), [Own::None, Own::Set(10), Own::Perhaps(10), Own::Set(3)]);
+        assert_eq!(sizes((1, 26)), [Own::None, Own::Set(10), Own::Set(10), Own::Set(3)]);
+    }
+
+    #[test]
+    fn a_size_that_the_pool_has_outgrown_is_another_users() {
+        let pool =
+            |servers| Pool { size: 5, perhaps_size: Some(10), reserve: 1, servers_active: servers, ..Pool::default() };
+        let told = |servers| {
+            let pool = pool(servers).without_sizes_exceeded();
+            (pool.limit(), pool.is_full())
+        };
+        assert_eq!(told(4), ("5 or 10".to_string(), false));
+        assert_eq!(told(5), ("5 or 10".to_string(), true));
+        assert_eq!(told(6), ("6 (1 of them in reserve) or 10".to_string(), true));
+        assert_eq!(told(7), ("10".to_string(), false));
+        assert_eq!(told(10), ("10".to_string(), true));
     }
 }

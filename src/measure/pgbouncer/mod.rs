@@ -56,7 +56,9 @@ fn read(dblink: &Dblink) -> Pgbouncer {
         (Command::Config, &|pgbouncer, shown| pgbouncer.set_config(shown)),
         (Command::Lists, &|pgbouncer, shown| pgbouncer.set_lists(shown)),
         (Command::Databases, &|pgbouncer, shown| pgbouncer::databases(shown).map(|found| pgbouncer.databases = found)),
-        (Command::Users, &|pgbouncer, shown| pgbouncer::users(shown).map(|found| pgbouncer.users = found)),
+        (Command::Users, &|pgbouncer, shown| {
+            pgbouncer::users(shown, pgbouncer.release()).map(|found| pgbouncer.users = found)
+        }),
         (Command::Stats, &|pgbouncer, shown| pgbouncer::loads(shown).map(|found| pgbouncer.loads = found)),
         (Command::Servers, &|pgbouncer, shown| pgbouncer::connections(shown).map(|found| pgbouncer.servers = found)),
         (Command::Pools, &|pgbouncer, shown| pgbouncer::pools(shown, pgbouncer).map(|found| pgbouncer.pools = found)),

@@ -50,6 +50,16 @@ pub static RULE: Rule = Rule {
             fix_clears: true,
         },
         Case {
+            name: "as large as another user's pool, PgBouncer shows",
+            setup: "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0, \"left_open_seconds\": 0}'); \
+                    create table pgbouncer as select 'pool_mode = transaction\ndefault_pool_size = 1\n[users]\naaa = pool_size=10' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'holder', null, 'begin', false), (2, 'holder', null, 'select 1', false), \
+                    (3, 'waiter', null, 'select 2', true)",
+            finds: 1,
+            fix_clears: true,
+        },
+        Case {
             name: "the limit of the database, a moment ago",
             setup: "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0}'); \
                     create table pgbouncer as select 'pool_mode = transaction\nmax_db_connections = 1' as settings; \
@@ -136,6 +146,7 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
             "clients_active": pool.clients_active,
             "pool_mode": pool.mode.name(),
             "pool_size": pool.size,
+            "pool_size_perhaps": pool.perhaps_size,
             "reserve_pool_size": pool.reserve,
             "servers_active": pool.servers_active,
             "servers": pool.servers(),

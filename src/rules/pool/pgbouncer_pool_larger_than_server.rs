@@ -33,6 +33,14 @@ pub static RULE: Rule = Rule {
             fix_clears: false,
         },
         Case {
+            name: "of ten thousand, though PgBouncer shows another user's size",
+            setup: "create table pgbouncer as select 'default_pool_size = 10000\n[users]\naaa = pool_size=2' as settings; \
+                    create table sessions (step int, session text, role text, statement text, waits bool default false); \
+                    insert into sessions values (1, 'one', null, 'select 1')",
+            finds: 1,
+            fix_clears: false,
+        },
+        Case {
             name: "a limit of the database",
             setup: "create table pgbouncer as select 'default_pool_size = 10000\nmax_db_connections = 5' as settings; \
                     create table sessions (step int, session text, role text, statement text, waits bool default false); \
@@ -90,9 +98,10 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         },
         cause: format!(
             "pool_size holds for each pair of database and user: {} open now, with {} in use. A new user or a second PgBouncer adds to \
-             it.",
+             it.{}",
             Count(pools as u64).of("such pair"),
-            Count(now).of("connection")
+            Count(now).of("connection"),
+            not_certain(&databases)
         ),
         evidence: object! {
             "may_take_connections": unlimited.is_empty().then_some(total),
@@ -109,6 +118,20 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
         )),
         ..Finding::that_changes_nothing()
     }])
+}
+
+/// ` Of shop/app what the database allows is counted: …`
+fn not_certain(databases: &BTreeMap<&str, Vec<&Pool>>) -> String {
+    let pools = databases.values().flatten().filter(|pool| pool.perhaps_size.is_some());
+    let names: Vec<String> = pools.map(|pool| pool.name()).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(
+            " Of {} what the database allows is counted: whether the user's line in [users] sets another size PgBouncer before 1.26 \
+             does not show.",
+            listing(&names)
+        ),
+    }
 }
 
 /// What keeps the pools together within `promise`, each with as much of it: the lines to change.
