@@ -25,6 +25,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pgbouncer::set_by_the_user", set_by_the_user),
         trial(server, "pgbouncer::pools_made_smaller", pools_made_smaller),
         trial(server, "pgbouncer::size_of_another_user", size_of_another_user),
+        trial(server, "pgbouncer::session_mode_where_it_must_stay", session_mode_where_it_must_stay),
         trial(server, "pgbouncer::database_of_the_star", database_of_the_star),
         trial(server, "pgbouncer::disabled", disabled),
         trial(server, "pgbouncer::passwords_not_looked_up", passwords_not_looked_up),
@@ -373,6 +374,38 @@ fn size_of_another_user(database: &Database) {
     assert!(!shown(&rows).contains("[users] postgres"), "{}", shown(&rows));
     drop((holder, another));
     waiter.join().unwrap();
+}
+
+/// Clients that follow the advice keep what they need, and none waits.
+fn session_mode_where_it_must_stay(database: &Database) {
+    let name = &database.name;
+    let broken = |settings: &str| {
+        let mut control = database.connect();
+        execute(&mut control, "create extension if not exists dblink");
+        let bouncer = Bouncer::start(database, settings);
+        let mut jobs = [(); 3].map(|_| client(&bouncer, database, "postgres", "job"));
+        execute(&mut jobs[0], "select pg_advisory_lock(1)");
+        let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+        (bouncer, text(finding(&rows, "pgbouncer_features_break"), "app_fix").to_string())
+    };
+    let (bouncer, advised) = broken("pool_mode = transaction\ndefault_pool_size = 2");
+    let line = format!("[databases] {name}_session = … dbname={name} pool_mode=session pool_size=3");
+    assert!(advised.contains(&line), "{advised}");
+    let ini = bouncer.folder.join("pgbouncer.ini");
+    let mut changed = std::fs::read_to_string(&ini).unwrap();
+    let (place, settings) = line.split_once(" … ").unwrap();
+    let server = database.server.folder.display();
+    changed += &format!("\n{} host={server} port=5432 {settings}\n", place.replace("] ", "]\n"));
+    std::fs::write(&ini, changed).unwrap();
+    bouncer.console().simple_query("RELOAD").unwrap();
+    let mut jobs = [(); 3].map(|_| bouncer.config(&format!("{name}_session"), "postgres").connect(NoTls).unwrap());
+    jobs.iter_mut().for_each(|job| execute(job, "set statement_timeout = '10 s'; select pg_advisory_lock_shared(2)"));
+    assert_eq!(bouncer.clients_waiting(), 0);
+    drop((jobs, bouncer));
+
+    let (_bouncer, advised) = broken("[users]\npostgres = pool_mode=transaction");
+    assert!(advised.contains("[users] postgres = … pool_mode=session"), "{advised}");
+    assert!(advised.contains("every database") && advised.contains("pool_size=3"), "{advised}");
 }
 
 /// PgBouncer forgets the database when it is idle, and keeps its pools.

@@ -1,6 +1,6 @@
 use crate::advice::pgbouncer::Breaks;
 use crate::advice::session_features::Used;
-use crate::facts::pgbouncer::{Mode, Pgbouncer, Pool};
+use crate::facts::pgbouncer::{Key, Mode, Pgbouncer, Place, Pool};
 use crate::facts::{Facts, shortened};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
@@ -120,12 +120,36 @@ fn judge(pool: &Pool, breaks: &Breaks, pgbouncer: &Pgbouncer) -> Finding {
             "statements_recorded": pgbouncer.session_use.statements.is_some(),
         },
         app_fix: Some(format!(
-            "{} Where it must stay: pool_mode = session for these clients alone ([users] {} = pool_mode=session in pgbouncer.ini, then \
-             RELOAD), or a connection past PgBouncer.",
+            "{} Where it must stay, pgbouncer.ini: {}, then RELOAD on the console; or a connection past PgBouncer.",
             instead.join(" "),
-            pool.user
+            session_mode(pool, pgbouncer)
         )),
         ..Finding::that_changes_nothing()
+    }
+}
+
+/// For these clients alone, where that can be. There each keeps a connection: fewer than they are would let the others wait.
+fn session_mode(pool: &Pool, pgbouncer: &Pgbouncer) -> String {
+    let mode = Mode::Session.name();
+    let clients = |pool: &Pool| (pool.clients_active + pool.clients_waiting).max(1);
+    match pgbouncer.own_place(pool, Key::Mode) {
+        // It wins over that of any database.
+        user @ Place::User(_) => {
+            let pools = pgbouncer.pools.iter().filter(|other| other.user == pool.user);
+            format!(
+                "{}, which holds in every database of the user, and in each a connection for every client ({})",
+                user.line(Key::Mode, mode),
+                pgbouncer.own_place(pool, Key::Size).line(Key::Size, pools.map(clients).max().unwrap_or(1))
+            )
+        }
+        _ => format!(
+            "a second name of the database, [databases] {}_session = … dbname={} pool_mode={mode} pool_size={} (… as in the line of {}; a \
+             connection for every client), to which those that need it connect",
+            pool.database,
+            pgbouncer.on_server(pool).0,
+            clients(pool),
+            pool.database
+        ),
     }
 }
 
