@@ -74,6 +74,13 @@ impl Pgbouncer {
         self.setting(name)?.trim().parse().ok()
     }
 
+    /// None of its own timeouts ends them, whatever the server's do. False: what it has is not known.
+    pub fn leaves_transactions_open(&self) -> bool {
+        // Before 1.25 it has no transaction_timeout.
+        self.number("idle_transaction_timeout") == Some(0.0)
+            && self.number("transaction_timeout").is_none_or(|seconds| seconds == 0.0)
+    }
+
     /// Major and minor.
     pub fn release(&self) -> (u32, u32) {
         release(&self.version)
@@ -110,4 +117,22 @@ impl Pgbouncer {
 pub fn release(version: &str) -> (u32, u32) {
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_of_its_own_ends_open_transactions() {
+        let leaves = |settings: &[(&str, &str)]| {
+            let config = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            Pgbouncer { config, ..Pgbouncer::default() }.leaves_transactions_open()
+        };
+        assert!(leaves(&[("idle_transaction_timeout", "0")]));
+        assert!(leaves(&[("idle_transaction_timeout", "0"), ("transaction_timeout", "0")]));
+        assert!(!leaves(&[("idle_transaction_timeout", "0"), ("transaction_timeout", "60")]));
+        assert!(!leaves(&[("idle_transaction_timeout", "30"), ("transaction_timeout", "0")]));
+        assert!(!leaves(&[]));
+    }
 }

@@ -13,9 +13,9 @@ pub static RULE: Rule = Rule {
     severity: Severity::medium,
     since: "0.1.0",
     enabled: true,
-    condition: "PgBouncer's query_wait_timeout is 0; or its idle_transaction_timeout is 0 while sessions of its pools in transaction mode \
-                have been idle in a transaction for min_seconds and the server has neither idle_in_transaction_session_timeout nor \
-                transaction_timeout for them.",
+    condition: "PgBouncer's query_wait_timeout is 0; or its idle_transaction_timeout and (from 1.25 on) its transaction_timeout are 0 while \
+                sessions of its pools in transaction mode have been idle in a transaction for min_seconds and the server has neither \
+                idle_in_transaction_session_timeout nor transaction_timeout for them.",
     effect: "Clients wait for a connection without end; one transaction that nobody ends keeps its connection without end.",
     workaround: "query_wait_timeout a little below the client's own patience, idle_transaction_timeout above the longest pause that is meant.",
     sources: &[
@@ -83,7 +83,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let pgbouncer = facts.pgbouncer();
     let is_off = |name: &str| pgbouncer.number(name) == Some(0.0);
     let waits = is_off("query_wait_timeout").then(waits_forever);
-    let left = is_off("idle_transaction_timeout").then(|| left_open(facts, options)).flatten();
+    let left = pgbouncer.leaves_transactions_open().then(|| left_open(facts, options)).flatten();
     Ok(waits.into_iter().chain(left).collect())
 }
 
@@ -133,8 +133,9 @@ fn left_open(facts: &Facts, options: &Options) -> Option<Finding> {
             Count(left.len() as u64).of("session"),
             duration(longest)
         ),
-        cause: "idle_transaction_timeout of PgBouncer and idle_in_transaction_session_timeout and transaction_timeout of the server are 0. \
-                (One that pgbouncer.ini sets for a single user does not show on the console.)"
+        cause: "idle_transaction_timeout and transaction_timeout (1.25 or newer) of PgBouncer are 0, and so are \
+                idle_in_transaction_session_timeout and transaction_timeout of the server. (What pgbouncer.ini sets for a single user does \
+                not show on the console.)"
             .to_string(),
         evidence: object! {
             "idle_transaction_timeout_seconds": 0,
