@@ -26,6 +26,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pgbouncer::pools_made_smaller", pools_made_smaller),
         trial(server, "pgbouncer::size_of_another_user", size_of_another_user),
         trial(server, "pgbouncer::session_mode_where_it_must_stay", session_mode_where_it_must_stay),
+        trial(server, "pgbouncer::forced_user", forced_user),
         trial(server, "pgbouncer::database_of_the_star", database_of_the_star),
         trial(server, "pgbouncer::disabled", disabled),
         trial(server, "pgbouncer::passwords_not_looked_up", passwords_not_looked_up),
@@ -406,6 +407,36 @@ fn session_mode_where_it_must_stay(database: &Database) {
     let (_bouncer, advised) = broken("[users]\npostgres = pool_mode=transaction");
     assert!(advised.contains("[users] postgres = … pool_mode=session"), "{advised}");
     assert!(advised.contains("every database") && advised.contains("pool_size=3"), "{advised}");
+}
+
+/// Its pool is the forced user's, whoever logs in.
+fn forced_user(database: &Database) {
+    let (name, server) = (&database.name, database.server.folder.display());
+    let forced = format!("{name}_forced");
+    let (bouncer, mut control) = prepare(
+        database,
+        &format!(
+            "pool_mode = transaction\ndefault_pool_size = 1\n\
+             [databases]\n{forced} = host={server} port=5432 dbname={name} user=postgres\n\
+             [users]\napp = max_user_client_connections=2"
+        ),
+    );
+    execute(&mut control, "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0}')");
+    let [mut holder, waiter] =
+        ["holder", "waiter"].map(|name| bouncer.config(&forced, "app").application_name(name).connect(NoTls).unwrap());
+    execute(&mut holder, "begin; select 1");
+    let waiter = send(waiter, "select 1");
+    wait_until("a client waits", || bouncer.clients_waiting() == 1);
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    let evidence = &waiting["evidence"];
+    assert_eq!(evidence["waiting"][0]["application_name"], "waiter", "{waiting:#}");
+    assert_eq!(evidence["idle_in_transaction"][0]["client_address"], "unix", "{waiting:#}");
+    let full = finding(&rows, "pgbouncer_client_limit_near");
+    assert_eq!(text(full, "object"), "PgBouncer max_user_client_connections of user app");
+    assert_eq!(full["evidence"]["clients_waiting"], 1, "{full:#}");
+    drop(holder);
+    waiter.join().unwrap();
 }
 
 /// PgBouncer forgets the database when it is idle, and keeps its pools.

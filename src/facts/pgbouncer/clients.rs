@@ -7,7 +7,9 @@ use crate::facts::activity::Session;
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     pub database: String,
+    /// Whose pool it uses: the one that its database forces, or its login.
     pub user: String,
+    pub login: String,
     /// PgBouncer looks it up by auth_query first, which takes a connection of another pool.
     pub logs_in: bool,
     pub waits: bool,
@@ -49,11 +51,12 @@ fn client(line: Line, now: Option<i64>) -> Result<Client, Unreadable> {
     // Of one that waits to be let in, before the first connection of its pool stands, PgBouncer counts no wait.
     let since_request = now.zip(line.local_time("request_time")).map_or(0, |(now, request)| (now - request).max(0));
     let wait = line.count("wait")? as f64 + line.count("wait_us")? as f64 / 1e6;
-    let user = line.name("user")?;
+    let login = line.name("user")?;
     Ok(Client {
         database: line.name("database")?,
-        logs_in: user == NOT_YET_KNOWN,
-        user,
+        logs_in: login == NOT_YET_KNOWN,
+        user: login.clone(),
+        login,
         waits: line.name("state")? == "waiting",
         wait_seconds: if wait > 0.0 { wait } else { since_request as f64 },
         application: given("application_name"),
@@ -66,6 +69,11 @@ fn client(line: Line, now: Option<i64>) -> Result<Client, Unreadable> {
 impl Pgbouncer {
     /// With what they show of the waits for their pools.
     pub fn set_clients(&mut self, mut clients: Vec<Client>) {
+        for client in clients.iter_mut().filter(|client| !client.logs_in) {
+            if let Some(forced) = self.database(&client.database).and_then(|database| database.force_user.clone()) {
+                client.user = forced;
+            }
+        }
         let named: Vec<(String, String)> =
             clients.iter().filter(|c| c.waits && !c.logs_in).map(|c| (c.database.clone(), c.user.clone())).collect();
         for client in clients.iter_mut().filter(|client| client.waits && client.logs_in) {

@@ -102,11 +102,7 @@ impl Pgbouncer {
 
     /// The database and the role that a pool's connections have on the server.
     pub fn on_server<'a>(&'a self, pool: &'a Pool) -> (&'a str, &'a str) {
-        let database = self.database(&pool.database);
-        (
-            database.map_or(&pool.database, |database| &database.on_server),
-            database.and_then(|database| database.force_user.as_deref()).unwrap_or(&pool.user),
-        )
+        (self.database(&pool.database).map_or(&pool.database, |database| &database.on_server), &pool.user)
     }
 
     pub fn load(&self, database: &str) -> Option<&Load> {

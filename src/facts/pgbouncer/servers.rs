@@ -70,10 +70,9 @@ impl Pgbouncer {
     pub(super) fn is_session(&self, connection: &ServerConnection, session: &Session) -> bool {
         let database = self.database(&connection.database);
         let on_server = database.map_or(connection.database.as_str(), |database| database.on_server.as_str());
-        let role = database.and_then(|database| database.force_user.as_deref()).unwrap_or(&connection.user);
         session.pid == connection.pid
             && session.database.as_deref() == Some(on_server)
-            && session.role.as_deref() == Some(role)
+            && session.role.as_deref() == Some(&connection.user)
             && (session.client_port.is_some_and(|port| u64::from(port) == connection.port)
                 || began_together(connection, session))
     }

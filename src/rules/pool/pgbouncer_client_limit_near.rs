@@ -95,7 +95,8 @@ fn limits(pgbouncer: &Pgbouncer) -> Vec<Limit> {
             whose: format!(" of user {}", user.name),
             clients: user.clients,
             most: user.max_clients?,
-            waiting: waiting(&|pool| pool.user == user.name),
+            waiting: pgbouncer.active_clients.iter().filter(|client| client.waits && client.login == user.name).count()
+                as u64,
         })
     });
     of_all.into_iter().chain(of_databases).chain(of_users).collect()
