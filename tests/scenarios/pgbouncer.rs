@@ -27,6 +27,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pgbouncer::size_of_another_user", size_of_another_user),
         trial(server, "pgbouncer::session_mode_where_it_must_stay", session_mode_where_it_must_stay),
         trial(server, "pgbouncer::forced_user", forced_user),
+        trial(server, "pgbouncer::limits_of_clients", limits_of_clients),
         trial(server, "pgbouncer::database_of_the_star", database_of_the_star),
         trial(server, "pgbouncer::disabled", disabled),
         trial(server, "pgbouncer::passwords_not_looked_up", passwords_not_looked_up),
@@ -435,8 +436,34 @@ fn forced_user(database: &Database) {
     let full = finding(&rows, "pgbouncer_client_limit_near");
     assert_eq!(text(full, "object"), "PgBouncer max_user_client_connections of user app");
     assert_eq!(full["evidence"]["clients_waiting"], 1, "{full:#}");
+    let line = "[users] app = … max_user_client_connections=4";
+    assert!(text(full, "app_fix").starts_with(&format!("pgbouncer.ini: {line} (")), "{full:#}");
     drop(holder);
     waiter.join().unwrap();
+}
+
+/// Each is advised as the line that raises it for the one that is near it.
+fn limits_of_clients(database: &Database) {
+    let (name, server) = (&database.name, database.server.folder.display());
+    let own = format!("{name}_own");
+    let line = format!("{own} = host={server} port=5432 dbname={name} max_db_client_connections=2");
+    for (settings, connected, expected) in [
+        (
+            "max_db_client_connections = 2".to_string(),
+            name,
+            format!("[databases] {name} = … max_db_client_connections=4"),
+        ),
+        (format!("[databases]\n{line}"), &own, format!("[databases] {own} = … max_db_client_connections=4")),
+    ] {
+        let mut control = database.connect();
+        execute(&mut control, "create extension if not exists dblink");
+        let bouncer = Bouncer::start(database, &settings);
+        let clients = [(); 2].map(|_| bouncer.config(connected, "postgres").connect(NoTls).unwrap());
+        let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+        let near = finding(&rows, "pgbouncer_client_limit_near");
+        assert!(text(near, "app_fix").starts_with(&format!("pgbouncer.ini: {expected} (")), "{near:#}");
+        drop(clients);
+    }
 }
 
 /// PgBouncer forgets the database when it is idle, and keeps its pools.

@@ -227,12 +227,12 @@ pub fn app_fix(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer) -> S
         Root::PoolFull if pool.mode == Mode::Session && !held.idle.is_empty() => format!(
             "pgbouncer.ini: {} (what would break: pgbouncer_features_break), or smaller pools with \
              pool_recycle in the applications: in session mode PgBouncer saves no connection that they keep open.",
-            pgbouncer.own_place(pool, Key::Mode).line(Key::Mode, Mode::Transaction.name())
+            pgbouncer.line(&pgbouncer.own_place(pool, Key::Mode), Key::Mode, Mode::Transaction.name())
         ),
         Root::PoolFull => format!(
             "Shorten what holds the connections first. Only if the server has cores and slots to spare, pgbouncer.ini: {}{}, \
              then RELOAD on the console; dbre.pool_sizing() says how much.",
-            pgbouncer.own_place(pool, Key::Size).line(Key::Size, "…"),
+            pgbouncer.line(&pgbouncer.own_place(pool, Key::Size), Key::Size, "…"),
             pool.perhaps_size.map_or("", |_| " (or in the line that the user has in [users], if that sets it)")
         ),
         Root::DatabaseFull | Root::UserFull => {

@@ -1,5 +1,5 @@
 use crate::facts::Facts;
-use crate::facts::pgbouncer::{Pgbouncer, Pool};
+use crate::facts::pgbouncer::{Pgbouncer, Place, Pool};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 
@@ -53,8 +53,8 @@ pub static RULE: Rule = Rule {
 struct Limit {
     /// `max_client_conn`
     setting: &'static str,
-    /// `of database shop`
-    whose: String,
+    /// Whose line can set it.
+    place: Place,
     clients: u64,
     most: u64,
     /// Clients under it that wait for a server connection.
@@ -74,7 +74,7 @@ fn limits(pgbouncer: &Pgbouncer) -> Vec<Limit> {
     };
     let of_all = pgbouncer.clients.zip(pgbouncer.number("max_client_conn")).map(|(clients, most)| Limit {
         setting: "max_client_conn",
-        whose: String::new(),
+        place: Place::Global,
         // The one that asks is gone in a moment.
         clients: clients.saturating_sub(1),
         most: most as u64,
@@ -83,7 +83,7 @@ fn limits(pgbouncer: &Pgbouncer) -> Vec<Limit> {
     let of_databases = pgbouncer.databases.iter().filter_map(|database| {
         Some(Limit {
             setting: "max_db_client_connections",
-            whose: format!(" of database {}", database.name),
+            place: Place::Database(database.name.clone()),
             clients: database.clients,
             most: database.max_clients?,
             waiting: waiting(&|pool| pool.database == database.name),
@@ -92,7 +92,7 @@ fn limits(pgbouncer: &Pgbouncer) -> Vec<Limit> {
     let of_users = pgbouncer.users.iter().filter_map(|user| {
         Some(Limit {
             setting: "max_user_client_connections",
-            whose: format!(" of user {}", user.name),
+            place: Place::User(user.name.clone()),
             clients: user.clients,
             most: user.max_clients?,
             waiting: pgbouncer.active_clients.iter().filter(|client| client.waits && client.login == user.name).count()
@@ -103,7 +103,12 @@ fn limits(pgbouncer: &Pgbouncer) -> Vec<Limit> {
 }
 
 fn finding(limit: &Limit, critical: bool) -> Finding {
-    let Limit { setting, whose, clients, most, waiting } = limit;
+    let Limit { setting, place, clients, most, waiting } = limit;
+    let whose = match place {
+        Place::Global => String::new(),
+        Place::Database(name) => format!(" of database {name}"),
+        Place::User(name) => format!(" of user {name}"),
+    };
     let advised = (clients * 2).max(most * 2);
     Finding {
         severity: if critical { Severity::critical } else { RULE.severity },
@@ -121,9 +126,10 @@ fn finding(limit: &Limit, critical: bool) -> Finding {
         },
         evidence: object! { "setting": setting, "clients": clients, "clients_allowed": most, "clients_waiting": waiting },
         app_fix: Some(format!(
-            "pgbouncer.ini: {setting} = {advised}{whose} (twice; estimated), with as many open files allowed (LimitNOFILE of its service); \
+            "pgbouncer.ini: {} (twice; estimated), with as many open files allowed (LimitNOFILE of its service); \
              RELOAD on the console. SQLAlchemy: pool_size and max_overflow of each process no larger than it uses, or NullPool where \
-             PgBouncer pools anyway."
+             PgBouncer pools anyway.",
+            place.line(setting, advised)
         )),
         risk: "None: nothing is changed by this finding. RELOAD drops no connection.".to_string(),
         ..Finding::that_changes_nothing()

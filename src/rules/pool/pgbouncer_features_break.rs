@@ -138,8 +138,8 @@ fn session_mode(pool: &Pool, pgbouncer: &Pgbouncer) -> String {
             let pools = pgbouncer.pools.iter().filter(|other| other.user == pool.user);
             format!(
                 "{}, which holds in every database of the user, and in each a connection for every client ({})",
-                user.line(Key::Mode, mode),
-                pgbouncer.own_place(pool, Key::Size).line(Key::Size, pools.map(clients).max().unwrap_or(1))
+                pgbouncer.line(&user, Key::Mode, mode),
+                pgbouncer.line(&pgbouncer.own_place(pool, Key::Size), Key::Size, pools.map(clients).max().unwrap_or(1))
             )
         }
         _ => format!(

@@ -157,7 +157,8 @@ fn limits(databases: &BTreeMap<&str, Vec<&Pool>>, pgbouncer: &Pgbouncer, promise
         }
     }
     let shared = lines.keys().any(|(place, _)| *place == Place::Global);
-    let lines: Vec<String> = lines.into_iter().map(|((place, key), value)| place.line(key, value)).collect();
+    let lines: Vec<String> =
+        lines.into_iter().map(|((place, key), value)| pgbouncer.line(&place, key, value)).collect();
     // It does not show where a database says the same itself.
     let repeated = if shared { " (and the same where a line of [databases] repeats what it is now)" } else { "" };
     format!("{}{repeated}", listing(&lines))

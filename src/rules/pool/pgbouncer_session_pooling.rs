@@ -75,7 +75,8 @@ fn judge(facts: &Facts, pool: &Pool, held: &Held, options: &Options) -> Option<F
     if few || (idle.len() as f64) < held.all as f64 * options.number("idle_share") {
         return None;
     }
-    let breaks = Breaks::of(pool, facts.pgbouncer(), facts.activity());
+    let pgbouncer = facts.pgbouncer();
+    let breaks = Breaks::of(pool, pgbouncer, facts.activity());
     let (longest, least) = (idle.first()?.state_seconds?, idle.last()?.state_seconds?);
     Some(Finding {
         severity: if pool.clients_waiting > 0 { Severity::high } else { RULE.severity },
@@ -114,8 +115,8 @@ fn judge(facts: &Facts, pool: &Pool, held: &Held, options: &Options) -> Option<F
             true => format!(
                 "pgbouncer.ini: {}, then RELOAD. Nothing that it would break shows in the sessions{}; \
                  drivers that prepare statements need max_prepared_statements > 0 (PgBouncer 1.21 or newer).",
-                facts.pgbouncer().own_place(pool, Key::Mode).line(Key::Mode, Mode::Transaction.name()),
-                match facts.pgbouncer().session_use.statements {
+                pgbouncer.line(&pgbouncer.own_place(pool, Key::Mode), Key::Mode, Mode::Transaction.name()),
+                match pgbouncer.session_use.statements {
                     Some(_) => " and in pg_stat_statements",
                     None => "; pg_stat_statements, which would show more, is not installed here",
                 }
