@@ -28,6 +28,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
         trial(server, "pgbouncer::session_mode_where_it_must_stay", session_mode_where_it_must_stay),
         trial(server, "pgbouncer::forced_user", forced_user),
         trial(server, "pgbouncer::limits_of_clients", limits_of_clients),
+        trial(server, "pgbouncer::idle_for_a_moment", idle_for_a_moment),
         trial(server, "pgbouncer::database_of_the_star", database_of_the_star),
         trial(server, "pgbouncer::disabled", disabled),
         trial(server, "pgbouncer::passwords_not_looked_up", passwords_not_looked_up),
@@ -464,6 +465,37 @@ fn limits_of_clients(database: &Database) {
         assert!(text(near, "app_fix").starts_with(&format!("pgbouncer.ini: {expected} (")), "{near:#}");
         drop(clients);
     }
+}
+
+/// What holds the pool is what most of its sessions are at, not what one of them happens to be at.
+fn idle_for_a_moment(database: &Database) {
+    let (bouncer, mut control) = prepare(database, "pool_mode = transaction\ndefault_pool_size = 4");
+    execute(&mut control, "select dbre.configure_rule('pgbouncer_clients_waiting', options => '{\"min_seconds\": 0}')");
+    let mut quick = client(&bouncer, database, "postgres", "quick");
+    let clients = [(); 4].map(|_| client(&bouncer, database, "postgres", "web"));
+    let [waiter, slow @ ..] = clients;
+    execute(&mut quick, "begin; select 1");
+    let slow = slow.map(|client| send(client, "select pg_sleep(600)"));
+    let sleeping =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
+    wait_until("three are slow", || value::<i64>(&mut control, sleeping) == 3);
+    let waiter = send(waiter, "select 1");
+    wait_until("it has waited for long", || {
+        let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+        let waiting = rows.iter().find(|row| row["rule"] == "pgbouncer_clients_waiting");
+        waiting.is_some_and(|row| row["evidence"]["longest_wait_seconds"].as_f64().unwrap() >= 3.0)
+    });
+    execute(&mut quick, "select 2");
+    let rows = pressure(&mut control, &format!("'{}'", bouncer.dsn()));
+    let waiting = finding(&rows, "pgbouncer_clients_waiting");
+    assert_eq!(waiting["evidence"]["sessions_idle_in_transaction"], 1, "{waiting:#}");
+    assert!(text(waiting, "app_fix").starts_with("Shorten what holds the connections"), "{waiting:#}");
+    drop((quick, bouncer));
+    execute(
+        &mut control,
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'",
+    );
+    [waiter].into_iter().chain(slow).for_each(|client| client.join().unwrap());
 }
 
 /// PgBouncer forgets the database when it is idle, and keeps its pools.

@@ -91,6 +91,13 @@ impl<'a> Held<'a> {
         }
     }
 
+    /// Sessions have been idle in a transaction for that long, or since before the first client began to wait; or most of them are.
+    fn leaves_open(&self, pool: &Pool, seconds: f64) -> bool {
+        let longest = self.left_open.first().and_then(|session| session.state_seconds);
+        longest.is_some_and(|longest| longest >= pool.longest_wait_seconds.min(seconds))
+            || self.left_open.len() * 2 > self.all
+    }
+
     /// `2 are idle in a transaction (the longest for 75 s), 1 waits for a lock`
     pub fn told(&self) -> Option<String> {
         let longest = |sessions: &[&Session], what: &str| {
@@ -215,13 +222,13 @@ fn obstacle(pool: &Pool, pgbouncer: &Pgbouncer, activity: &Activity) -> Option<S
     }
 }
 
-/// What the application and PgBouncer's settings can do about it.
-pub fn app_fix(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer) -> String {
+/// What the application and PgBouncer's settings can do about it. A transaction idle for `left_open_seconds` is a leak.
+pub fn app_fix(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer, left_open_seconds: f64) -> String {
     let open = "SQLAlchemy: with engine.begin() as connection: … around each unit of work, nothing outside the database waited for inside it";
     match root {
         Root::Paused => format!("On the console: RESUME {};", identifier(&pool.database)),
         Root::AllPaused => "On the console: RESUME;".to_string(),
-        Root::PoolFull | Root::DatabaseFull | Root::UserFull if !held.left_open.is_empty() => {
+        Root::PoolFull | Root::DatabaseFull | Root::UserFull if held.leaves_open(pool, left_open_seconds) => {
             format!("{open}. A backstop in pgbouncer.ini: idle_transaction_timeout = 30.")
         }
         Root::PoolFull if pool.mode == Mode::Session && !held.idle.is_empty() => format!(
@@ -230,8 +237,12 @@ pub fn app_fix(pool: &Pool, root: Root, held: &Held, pgbouncer: &Pgbouncer) -> S
             pgbouncer.line(&pgbouncer.own_place(pool, Key::Mode), Key::Mode, Mode::Transaction.name())
         ),
         Root::PoolFull => format!(
-            "Shorten what holds the connections first. Only if the server has cores and slots to spare, pgbouncer.ini: {}{}, \
+            "{} Only if the server has cores and slots to spare, pgbouncer.ini: {}{}, \
              then RELOAD on the console; dbre.pool_sizing() says how much.",
+            match held.waiting_for_locks * 2 > held.all {
+                true => "Free the locks first that most of them wait for: dbre.lock_tree shows who holds them.",
+                false => "Shorten what holds the connections first.",
+            },
             pgbouncer.line(&pgbouncer.own_place(pool, Key::Size), Key::Size, "…"),
             pool.perhaps_size.map_or("", |_| " (or in the line that the user has in [users], if that sets it)")
         ),

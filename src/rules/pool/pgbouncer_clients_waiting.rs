@@ -164,7 +164,7 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
             })).collect::<Vec<_>>(),
         },
         fix_sql: joined(&|ending| &ending.sql, "\n"),
-        app_fix: Some(app_fix(pool, root, &held, pgbouncer)),
+        app_fix: Some(app_fix(pool, root, &held, pgbouncer, options.number("left_open_seconds"))),
         risk: joined(&|ending| &ending.risk, " ").unwrap_or(Finding::that_changes_nothing().risk),
         verify_sql: joined(&|ending| ending.verify_sql.trim_end_matches(';'), "\nunion all ")
             .map(|sql| format!("{sql};")),
