@@ -67,16 +67,25 @@ fn reason(says: &str) -> Option<&'static str> {
     let says = says.strip_prefix("FATAL:").or_else(|| says.strip_prefix("ERROR:")).unwrap_or(says).trim();
     // What is quoted is a name that was given.
     let shape: String = says.split('"').enumerate().map(|(n, part)| if n % 2 == 1 { "\"…\"" } else { part }).collect();
+    // A certificate may have other names too.
+    let shape = match shape.split_once(" (and ").and_then(|(head, rest)| Some((head, rest.split_once(')')?.1))) {
+        Some((head, rest)) => format!("{head}{rest}"),
+        None => shape,
+    };
     KNOWN.into_iter().find(|known| shape.starts_with(known))
 }
 
 #[rustfmt::skip]
-const KNOWN: [&str; 37] = [
+const KNOWN: [&str; 44] = [
     // The operating system's, and libpq's.
     "Connection refused", "No such file or directory", "Permission denied", "Connection timed out", "timeout expired",
     "No route to host", "Network is unreachable", "Connection reset by peer", "server closed the connection unexpectedly",
     "server does not support SSL, but SSL was required", "SSL error: certificate verify failed",
     "fe_sendauth: no password supplied",
+    "root certificate file \"…\" does not exist", "could not read root certificate file \"…\"",
+    "server certificate for \"…\" does not match host name \"…\"",
+    "could not open certificate file \"…\"", "could not read certificate file \"…\"",
+    "certificate present, but not private key file \"…\"", "private key file \"…\" has group or world access",
     // PgBouncer's.
     "not allowed", "no such user", "no such database", "password authentication failed", "SASL authentication failed",
     "\"…\" authentication failed", "no more connections allowed", "client_login_timeout", "query_wait_timeout",
@@ -103,6 +112,22 @@ mod unit_tests {
             (at("FATAL:  database \"s3cret\" does not exist"), Some("database \"…\" does not exist")),
             (at("FATAL:  unsupported startup parameter in options: s3cret"), Some("unsupported startup parameter")),
             (at("FATAL:  s3cret is not allowed"), None),
+            (
+                at("root certificate file \"/s3cret\" does not exist\nEither provide the file, use …"),
+                Some("root certificate file \"…\" does not exist"),
+            ),
+            (
+                at("server certificate for \"s3cret\" does not match host name \"10.0.0.5\""),
+                Some("server certificate for \"…\" does not match host name \"…\""),
+            ),
+            (
+                at("could not open certificate file \"/s3cret\": No such file or directory"),
+                Some("could not open certificate file \"…\""),
+            ),
+            (
+                at("server certificate for \"s3cret\" (and 2 other names) does not match host name \"10.0.0.5\""),
+                Some("server certificate for \"…\" does not match host name \"…\""),
+            ),
             (format!("{}\n{}", at("Connection refused"), at("Connection refused")), Some("Connection refused")),
             (
                 format!("{}\n{}", at("Connection refused"), at("timeout expired")),
