@@ -3,6 +3,7 @@
 use crate::advice::session_features::{SessionFeature, Used, used};
 use crate::facts::activity::{Activity, Session, State};
 use crate::facts::pgbouncer::{Pgbouncer, Pool};
+use std::collections::HashSet;
 
 /// What transaction mode breaks, or would break, of what a pool's clients use.
 pub struct Breaks {
@@ -12,8 +13,18 @@ pub struct Breaks {
     pub recorded: Vec<Used>,
 }
 
+/// What connections ran before any client had them: PgBouncer's connect_query.
+pub struct ConnectQueries<'a>(HashSet<&'a str>);
+
+impl<'a> ConnectQueries<'a> {
+    pub fn of(pgbouncer: &Pgbouncer, activity: &'a Activity) -> ConnectQueries<'a> {
+        let new = pgbouncer.new_sessions(&activity.sessions);
+        ConnectQueries(new.filter_map(|session| session.query.as_deref()).collect())
+    }
+}
+
 impl Breaks {
-    pub fn of(pool: &Pool, pgbouncer: &Pgbouncer, activity: &Activity) -> Breaks {
+    pub fn of(pool: &Pool, pgbouncer: &Pgbouncer, activity: &Activity, own: &ConnectQueries) -> Breaks {
         let sessions = pgbouncer.sessions_of(&[pool], &activity.sessions, |_| true);
         let theirs = pgbouncer.sessions_of(&[pool], &activity.sessions, |connection| !connection.is_new());
         let mut now = used(theirs.iter().filter_map(|session| session.query.as_deref()).map(|text| (text, 1)));
@@ -32,12 +43,8 @@ impl Breaks {
         }
         let (database, role) = pgbouncer.on_server(pool);
         let statements = pgbouncer.session_use.statements.iter().flatten();
-        // What a connection ran before any client had it is PgBouncer's connect_query.
-        let new =
-            pgbouncer.sessions_of(&pgbouncer.pools.iter().collect::<Vec<_>>(), &activity.sessions, |c| c.is_new());
-        let own: Vec<&str> = new.into_iter().filter_map(|session| session.query.as_deref()).collect();
         let of_role = statements.filter(|statement| {
-            statement.database == database && statement.role == role && !own.contains(&statement.text.as_str())
+            statement.database == database && statement.role == role && !own.0.contains(statement.text.as_str())
         });
         let mut recorded = used(of_role.map(|statement| (statement.text.as_str(), statement.calls)));
         // It is recorded under the role that it switches to.

@@ -3,5 +3,5 @@
 mod breaks;
 mod waiting;
 
-pub use breaks::Breaks;
+pub use breaks::{Breaks, ConnectQueries};
 pub use waiting::{Held, Root, app_fix, cause, identifier};

@@ -3,6 +3,7 @@
 use super::layout::Shown;
 use super::{CONSOLE, Pgbouncer, Pool, Unreadable};
 use crate::facts::activity::Session;
+use std::collections::{HashMap, HashSet};
 
 #[derive(Clone, Debug, Default)]
 pub struct ServerConnection {
@@ -68,18 +69,29 @@ fn began_together(connection: &ServerConnection, session: &Session) -> bool {
 impl Pgbouncer {
     /// In another server a process may by chance have the same id, database and role.
     pub(super) fn is_session(&self, connection: &ServerConnection, session: &Session) -> bool {
+        // Before the database is looked up: it is asked of each connection and each session.
+        if session.pid != connection.pid {
+            return false;
+        }
         let database = self.database(&connection.database);
         let on_server = database.map_or(connection.database.as_str(), |database| database.on_server.as_str());
-        session.pid == connection.pid
-            && session.database.as_deref() == Some(on_server)
+        session.database.as_deref() == Some(on_server)
             && session.role.as_deref() == Some(&connection.user)
             && (session.client_port.is_some_and(|port| u64::from(port) == connection.port)
                 || began_together(connection, session))
     }
 
-    /// The session of this server that a connection is. None: it leads to another server.
-    fn session<'a>(&self, connection: &ServerConnection, sessions: &'a [Session]) -> Option<&'a Session> {
-        sessions.iter().find(|session| self.is_session(connection, session))
+    /// Those that are sessions of this server: the others lead elsewhere.
+    fn here<'a, 'b>(
+        &self,
+        connections: impl Iterator<Item = &'b ServerConnection>,
+        sessions: &'a [Session],
+    ) -> impl Iterator<Item = (&'b ServerConnection, &'a Session)> {
+        let by_pid: HashMap<i32, &Session> = sessions.iter().map(|session| (session.pid, session)).collect();
+        connections.filter_map(move |connection| {
+            let session = *by_pid.get(&connection.pid)?;
+            self.is_session(connection, session).then_some((connection, session))
+        })
     }
 
     /// The sessions of this server that are connections of these pools, and `take`n.
@@ -93,7 +105,12 @@ impl Pgbouncer {
             pools.iter().any(|pool| (&connection.database, &connection.user) == (&pool.database, &pool.user))
         };
         let taken = self.servers.iter().filter(of).filter(|connection| take(connection));
-        taken.filter_map(|connection| self.session(connection, sessions)).collect()
+        self.here(taken, sessions).map(|(_, session)| session).collect()
+    }
+
+    /// The sessions of this server that no client of PgBouncer may have used yet.
+    pub fn new_sessions<'a>(&self, sessions: &'a [Session]) -> impl Iterator<Item = &'a Session> {
+        self.here(self.servers.iter().filter(|connection| connection.is_new()), sessions).map(|(_, session)| session)
     }
 
     /// Where its connections lead, as PgBouncer is told: a host and a port.
@@ -103,9 +120,8 @@ impl Pgbouncer {
 
     /// The pools that lead to this server: one connection of their place is a session here.
     pub fn pools_here<'a>(&'a self, sessions: &'a [Session]) -> impl Iterator<Item = &'a Pool> {
-        let is_here = |pool: &Pool| !self.sessions_of(&[pool], sessions, |_| true).is_empty();
-        let places: Vec<_> =
-            self.pools.iter().filter(|pool| is_here(pool)).map(|pool| self.place_of(&pool.database)).collect();
+        let here = self.here(self.servers.iter(), sessions);
+        let places: HashSet<_> = here.map(|(connection, _)| self.place_of(&connection.database)).collect();
         self.pools.iter().filter(move |pool| places.contains(&self.place_of(&pool.database)))
     }
 }

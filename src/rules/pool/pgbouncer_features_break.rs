@@ -1,4 +1,4 @@
-use crate::advice::pgbouncer::Breaks;
+use crate::advice::pgbouncer::{Breaks, ConnectQueries};
 use crate::advice::session_features::Used;
 use crate::facts::pgbouncer::{Key, Mode, Pgbouncer, Place, Pool};
 use crate::facts::{Facts, shortened};
@@ -78,7 +78,8 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
     // A database out of service has a finding of its own.
     let served = |pool: &&Pool| pgbouncer.database(&pool.database).is_none_or(|database| !database.disabled);
     let pools = pgbouncer.pools_here(&activity.sessions).filter(|pool| pool.mode != Mode::Session).filter(served);
-    let broken = pools.map(|pool| (pool, Breaks::of(pool, pgbouncer, activity)));
+    let own = ConnectQueries::of(pgbouncer, activity);
+    let broken = pools.map(|pool| (pool, Breaks::of(pool, pgbouncer, activity, &own)));
     Ok(broken
         .filter(|(_, breaks)| !breaks.features().is_empty())
         .map(|(pool, breaks)| judge(pool, &breaks, pgbouncer))

@@ -1,5 +1,5 @@
 use crate::advice::end_session::duration;
-use crate::advice::pgbouncer::{Breaks, Held};
+use crate::advice::pgbouncer::{Breaks, ConnectQueries, Held};
 use crate::facts::Facts;
 use crate::facts::activity::Session;
 use crate::facts::pgbouncer::{Key, Mode, Pool};
@@ -64,10 +64,13 @@ pub static RULE: Rule = Rule {
 fn check(facts: &Facts, options: &Options) -> Verdict {
     let (pgbouncer, activity) = (facts.pgbouncer(), facts.activity());
     let pools = pgbouncer.pools.iter().filter(|pool| pool.mode == Mode::Session);
-    Ok(pools.filter_map(|pool| judge(facts, pool, &Held::of(&[pool], pgbouncer, activity), options)).collect())
+    let own = ConnectQueries::of(pgbouncer, activity);
+    Ok(pools.filter_map(|pool| judge(facts, pool, &own, options)).collect())
 }
 
-fn judge(facts: &Facts, pool: &Pool, held: &Held, options: &Options) -> Option<Finding> {
+fn judge(facts: &Facts, pool: &Pool, own: &ConnectQueries, options: &Options) -> Option<Finding> {
+    let (pgbouncer, activity) = (facts.pgbouncer(), facts.activity());
+    let held = Held::of(&[pool], pgbouncer, activity);
     let old =
         |session: &Session| session.state_seconds.is_some_and(|seconds| seconds >= options.number("min_idle_seconds"));
     let idle: Vec<&Session> = held.idle.iter().copied().filter(|session| old(session)).collect();
@@ -75,8 +78,7 @@ fn judge(facts: &Facts, pool: &Pool, held: &Held, options: &Options) -> Option<F
     if few || (idle.len() as f64) < held.all as f64 * options.number("idle_share") {
         return None;
     }
-    let pgbouncer = facts.pgbouncer();
-    let breaks = Breaks::of(pool, pgbouncer, facts.activity());
+    let breaks = Breaks::of(pool, pgbouncer, activity, own);
     let (longest, least) = (idle.first()?.state_seconds?, idle.last()?.state_seconds?);
     Some(Finding {
         severity: if pool.clients_waiting > 0 { Severity::high } else { RULE.severity },
