@@ -71,6 +71,11 @@ impl Count {
             _ => format!("{self} {singular}s"),
         }
     }
+
+    /// `1 client waits`, `2 clients wait`.
+    pub fn does(self, singular: &str, one: &str, many: &str) -> String {
+        format!("{} {}", self.of(singular), if self.0 == 1 { one } else { many })
+    }
 }
 
 /// A span of time in days.
@@ -103,6 +108,14 @@ pub fn listing<T: fmt::Display>(items: &[T]) -> String {
 #[cfg(test)]
 mod unit_tests {
     use super::*;
+
+    #[test]
+    fn one_does_and_many_do() {
+        assert_eq!(
+            [1, 2, 1000].map(|n| Count(n).does("client", "waits", "wait")),
+            ["1 client waits", "2 clients wait", "1,000 clients wait"]
+        );
+    }
 
     #[test]
     fn bytes_keep_two_digits_below_ten() {

@@ -100,23 +100,23 @@ impl<'a> Held<'a> {
 
     /// `2 are idle in a transaction (the longest for 75 s), 1 waits for a lock`
     pub fn told(&self) -> Option<String> {
-        let longest = |sessions: &[&Session], what: &str| {
+        let longest = |sessions: &[&Session]| {
             let seconds = sessions.first().and_then(|session| session.state_seconds);
-            let seconds = seconds.map(|seconds| format!(" ({} {})", what, duration(seconds))).unwrap_or_default();
-            (!sessions.is_empty()).then_some(seconds)
+            let seconds = seconds.map(|seconds| format!(" (the longest for {})", duration(seconds)));
+            (!sessions.is_empty()).then_some(seconds.unwrap_or_default())
         };
         let parts: Vec<String> = [
-            longest(&self.left_open, "the longest for")
+            longest(&self.left_open)
                 .map(|longest| format!("{} idle in a transaction{longest}", are(self.left_open.len()))),
             (self.waiting_for_locks > 0).then(|| match self.waiting_for_locks {
                 1 => "1 waits for a lock".to_string(),
                 many => format!("{many} wait for locks"),
             }),
-            longest(&self.active, "the longest for").map(|longest| match self.active.len() {
+            longest(&self.active).map(|longest| match self.active.len() {
                 1 => format!("1 runs a statement{longest}"),
                 many => format!("{many} run statements{longest}"),
             }),
-            longest(&self.idle, "the longest for")
+            longest(&self.idle)
                 .map(|longest| format!("{} idle, kept by a client that sends nothing{longest}", are(self.idle.len()))),
         ]
         .into_iter()

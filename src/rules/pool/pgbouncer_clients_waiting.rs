@@ -115,10 +115,7 @@ fn judge(pool: &Pool, pgbouncer: &Pgbouncer, facts: &Facts, options: &Options) -
         weight: pool.clients_waiting,
         summary: format!(
             "{} for a server connection of pool {} ({} mode, {} of {} held), the first for {}",
-            match pool.clients_waiting {
-                1 => "1 client waits".to_string(),
-                many => format!("{} wait", Count(many).of("client")),
-            },
+            Count(pool.clients_waiting).does("client", "waits", "wait"),
             pool.name(),
             pool.mode.name(),
             pool.servers_active,
@@ -178,10 +175,7 @@ fn lookups(clients: u64) -> String {
         0 => String::new(),
         clients => format!(
             " {} to log in: PgBouncer looks their passwords up (auth_query) over a connection of this pool.",
-            match clients {
-                1 => "1 client waits".to_string(),
-                many => format!("{} wait", Count(many).of("client")),
-            }
+            Count(clients).does("client", "waits", "wait")
         ),
     }
 }

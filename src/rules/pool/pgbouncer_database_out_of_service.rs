@@ -123,7 +123,6 @@ fn judge(database: &PooledDatabase, pgbouncer: &Pgbouncer) -> Finding {
 fn waiting_for(clients: u64) -> String {
     match clients {
         0 => String::new(),
-        1 => "; 1 client waits".to_string(),
-        many => format!("; {} wait", Count(many).of("client")),
+        clients => format!("; {}", Count(clients).does("client", "waits", "wait")),
     }
 }

@@ -95,13 +95,7 @@ fn judge(facts: &Facts, pool: &Pool, own: &ConnectQueries, options: &Options) ->
             "In session mode a connection is the client's until it disconnects, whether it sends anything or not{}.",
             match pool.clients_waiting {
                 0 => String::new(),
-                waiting => format!(
-                    "; {} meanwhile",
-                    match waiting {
-                        1 => "1 client waits".to_string(),
-                        many => format!("{many} clients wait"),
-                    }
-                ),
+                waiting => format!("; {} meanwhile", Count(waiting).does("client", "waits", "wait")),
             }
         ),
         evidence: object! {
