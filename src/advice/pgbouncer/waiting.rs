@@ -36,6 +36,8 @@ impl Root {
             Root::DatabaseFull
         } else if pgbouncer.most_of_user(&pool.user).is_some_and(|most| of_user >= most) {
             Root::UserFull
+        } else if pool.is_perhaps_full() {
+            Root::PoolFull
         } else {
             Root::NotOpened
         }

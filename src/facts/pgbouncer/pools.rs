@@ -55,7 +55,15 @@ impl Pool {
     }
 
     pub fn is_full(&self) -> bool {
-        self.sizes().any(|size| size > 0 && self.servers() >= size)
+        self.sizes().all(|size| self.reaches(size))
+    }
+
+    pub fn is_perhaps_full(&self) -> bool {
+        self.sizes().any(|size| self.reaches(size))
+    }
+
+    fn reaches(&self, size: u64) -> bool {
+        size > 0 && self.servers() >= size
     }
 
     /// Of what is at most there: `20`, `no limit`, `2 or 10`.
@@ -318,12 +326,12 @@ mod unit_tests {
             |servers| Pool { size: 5, perhaps_size: Some(10), reserve: 1, servers_active: servers, ..Pool::default() };
         let told = |servers| {
             let pool = pool(servers).without_sizes_exceeded();
-            (pool.limit(), pool.is_full())
+            (pool.limit(), pool.is_full(), pool.is_perhaps_full())
         };
-        assert_eq!(told(4), ("5 or 10".to_string(), false));
-        assert_eq!(told(5), ("5 or 10".to_string(), true));
-        assert_eq!(told(6), ("6 (1 of them in reserve) or 10".to_string(), true));
-        assert_eq!(told(7), ("10".to_string(), false));
-        assert_eq!(told(10), ("10".to_string(), true));
+        assert_eq!(told(4), ("5 or 10".to_string(), false, false));
+        assert_eq!(told(5), ("5 or 10".to_string(), false, true));
+        assert_eq!(told(6), ("6 (1 of them in reserve) or 10".to_string(), false, true));
+        assert_eq!(told(7), ("10".to_string(), false, false));
+        assert_eq!(told(10), ("10".to_string(), true, true));
     }
 }

@@ -69,7 +69,7 @@ fn began_together(connection: &ServerConnection, session: &Session) -> bool {
 impl Pgbouncer {
     /// In another server a process may by chance have the same id, database and role.
     pub(super) fn is_session(&self, connection: &ServerConnection, session: &Session) -> bool {
-        // Before the database is looked up: it is asked of each connection and each session.
+        // First, as holder_of() asks it of all connections.
         if session.pid != connection.pid {
             return false;
         }
