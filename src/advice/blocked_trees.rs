@@ -181,17 +181,14 @@ fn queues(blocking: &Blocking) -> Vec<Queue> {
             by_relation.entry(key).or_insert((&wait.target.name, Vec::new())).1.push(place);
         }
     }
-    let queue = |(relation, mut requests): (&str, Vec<usize>)| {
-        // Who waits for it, because it comes first or for what its transaction holds.
-        requests.retain(|place| !blocking.waits().waiters(*place).is_empty());
-        queue(blocking, relation, requests)
-    };
-    by_relation.into_values().filter_map(queue).collect()
+    by_relation.into_values().filter_map(|(relation, requests)| queue(blocking, relation, requests)).collect()
 }
 
-fn queue(blocking: &Blocking, relation: &str, requests: Vec<usize>) -> Option<Queue> {
+fn queue(blocking: &Blocking, relation: &str, mut requests: Vec<usize>) -> Option<Queue> {
     let waits = blocking.waits();
-    let behind = waits.freed(&requests);
+    // Who waits for it, because it comes first or for what its transaction holds.
+    requests.retain(|place| !waits.waiters(*place).is_empty());
+    let behind = without_victims(waits, &mut requests);
     let mut holders: Vec<usize> = requests
         .iter()
         .flat_map(|request| waits.blockers(*request))
@@ -208,4 +205,20 @@ fn queue(blocking: &Blocking, relation: &str, requests: Vec<usize>) -> Option<Qu
         behind,
         holders,
     })
+}
+
+/// Leaves the requests that wait for one who holds it whatever becomes of the others: the rest goes on with those, and is not to be
+/// cancelled with them. Gives who goes on.
+fn without_victims(waits: &LockWaits, requests: &mut Vec<usize>) -> Vec<usize> {
+    loop {
+        let behind = waits.freed(requests);
+        let stays = |blocker: &usize| !requests.contains(blocker) && behind.binary_search(blocker).is_err();
+        let waits_for_holder =
+            |place: &usize| waits.blockers(*place).iter().any(|(blocker, holds)| *holds && stays(blocker));
+        let left: Vec<usize> = requests.iter().copied().filter(waits_for_holder).collect();
+        if left.len() == requests.len() {
+            return behind;
+        }
+        *requests = left;
+    }
 }

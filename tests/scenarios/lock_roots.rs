@@ -35,7 +35,7 @@ pub fn wait(database: &Database, application: &str, sql: &str) {
 }
 
 #[track_caller]
-fn promises(finding: &Value, before: i64, after: i64) {
+pub fn promises(finding: &Value, before: i64, after: i64) {
     let impact = &finding["impact"]["sessions_waiting"];
     let promised = [&impact["before"]["value"], &impact["after"]["value"]];
     assert_eq!(promised, [&json!(before), &json!(after)], "{finding:#}");

@@ -20,6 +20,7 @@ mod index_advice_faults;
 mod index_advice_limits;
 mod index_advice_privileges;
 mod index_advice_tables;
+mod lock_queues;
 mod lock_roots;
 mod lock_tree;
 mod lock_turns;
@@ -173,6 +174,7 @@ fn main() {
     drop(preloaded);
     trials.extend(pool_pressure::trials());
     trials.extend(pool_settings::trials());
+    trials.extend(lock_queues::trials());
     trials.extend(lock_roots::trials());
     trials.extend(lock_tree::trials());
     trials.extend(lock_turns::trials());

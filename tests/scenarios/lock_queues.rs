@@ -1,0 +1,43 @@
+//! Whom a fix has to let alone: victims of a queue, those that wait by design, and rows that many change one after the other.
+
+use crate::lock_roots::{open, promises, wait};
+use crate::pool_pressure::{fix, only, pressure, server, waiting};
+use crate::server::{Database, alone, execute, query, value, wait_until};
+use libtest_mimic::Trial;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        alone("lock_queues::victims_of_ddl_are_not_cancelled", victims_of_ddl),
+    ]
+}
+
+fn jobs(database: &Database, count: i32) {
+    for number in 0..count {
+        let job = format!("begin; insert into p values ({number}); lock table t in exclusive mode; commit");
+        wait(database, "job", &job);
+    }
+}
+
+fn victims_of_ddl() {
+    let database = server(&["max_connections = 40"]);
+    let mut client = database.connect();
+    execute(&mut client, "create table t (id int); create table p (id int)");
+    query(
+        &mut client,
+        "select dbre.configure_rule('lock_queue_behind_ddl', options => '{\"min_seconds\": 0, \"many\": 5}')",
+    );
+    let _report = open(&database, "report", "begin; select from t");
+    wait(&database, "mig", "alter table t add n int");
+    waiting(&mut client, 1);
+    wait(&database, "index", "create index t_id on t (id)");
+    jobs(&database, 4);
+    waiting(&mut client, 6);
+    let findings = pressure(&mut client, "").0;
+    let finding = only(&findings, "lock_queue_behind_ddl");
+    promises(finding, 5, 0);
+    assert_eq!(finding["severity"], "critical", "{finding:#}");
+    assert_eq!(finding["evidence"]["requests"].as_array().map(Vec::len), Some(1), "{finding:#}");
+    fix(&mut client, finding);
+    let through = "select (select count(*) from p) = 4 and to_regclass('t_id') is not null";
+    wait_until("all of them are through", || value::<bool>(&mut client, through));
+}
