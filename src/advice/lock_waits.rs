@@ -90,6 +90,20 @@ impl LockWaits {
         found.sort_unstable();
         found
     }
+
+    /// Of these, as few as have to end so that everybody goes on who does when all of them end.
+    pub fn needed(&self, ended: Vec<usize>) -> Vec<usize> {
+        let all = self.freed(&ended);
+        let mut needed = ended.clone();
+        for place in ended {
+            let without: Vec<usize> = needed.iter().copied().filter(|other| *other != place).collect();
+            let freed = self.freed(&without);
+            if all.iter().all(|one| freed.binary_search(one).is_ok()) {
+                needed = without;
+            }
+        }
+        needed
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +140,14 @@ mod unit_tests {
         assert_eq!(waits.freed(&[0, 1]), [2, 3, 4]);
         assert_eq!(waits.held_up(0, &[false; 5]), [2, 3]);
         assert_eq!(waits.held_up(1, &[false, false, true, false, false]), [4]);
+    }
+
+    #[test]
+    fn only_who_keeps_another_from_going_on_has_to_end() {
+        // 0 is a VACUUM, 1 an ALTER, 2 to 4 lock the table one after the other, 5 reads, behind the ALTER.
+        let waits = waits(&[&[], &[0], &[0, 1], &[0, 1, 2], &[0, 1, 2, 3], &[1]]);
+        assert_eq!(waits.needed(vec![1, 2, 3]), [1]);
+        assert!(waits.needed(vec![2, 3]).is_empty());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Whom a fix has to let alone: victims of a queue, those that wait by design, and rows that many change one after the other.
 
 use crate::lock_roots::{open, promises, wait};
-use crate::pool_pressure::{fix, only, pressure, server, waiting};
-use crate::server::{Database, alone, execute, query, value, wait_until};
+use crate::lock_tree::{RULES, least_seconds};
+use crate::pool_pressure::{busy, fix, only, pressure, server, waiting};
+use crate::server::{Database, alone, execute, query, text, value, wait_until};
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
     vec![
         alone("lock_queues::victims_of_ddl_are_not_cancelled", victims_of_ddl),
+        alone("lock_queues::victims_of_vacuum_are_not_cancelled", victims_of_vacuum),
     ]
 }
 
@@ -40,4 +42,35 @@ fn victims_of_ddl() {
     fix(&mut client, finding);
     let through = "select (select count(*) from p) = 4 and to_regclass('t_id') is not null";
     wait_until("all of them are through", || value::<bool>(&mut client, through));
+}
+
+fn victims_of_vacuum() {
+    let database = server(&["max_connections = 40"]);
+    let mut client = database.connect();
+    least_seconds(&mut client, &RULES);
+    execute(
+        &mut client,
+        "create table t (id int); create table p (id int); insert into t select generate_series(1, 100000)",
+    );
+    let nightly = open(&database, "nightly", "set vacuum_cost_limit = 1; set vacuum_cost_delay = 100");
+    busy(nightly, "vacuum t");
+    let vacuums = "select count(*) from pg_stat_progress_vacuum where relid = 't'::regclass";
+    wait_until("it vacuums", || value::<i64>(&mut client, vacuums) == 1);
+    wait(&database, "mig", "alter table t add n int");
+    waiting(&mut client, 1);
+    jobs(&database, 3);
+    waiting(&mut client, 4);
+    // Only behind each other, and behind the VACUUM.
+    wait(&database, "one", "select from t limit 1");
+    waiting(&mut client, 5);
+    let findings = pressure(&mut client, "").0;
+    let finding = only(&findings, "vacuum_blocks_ddl");
+    promises(finding, 5, 3);
+    let fix_sql = text(finding, "fix_sql");
+    assert_eq!(fix_sql.matches("pg_cancel_backend").count(), 1, "{finding:#}");
+    execute(&mut client, fix_sql);
+    waiting(&mut client, 3);
+    let findings = pressure(&mut client, "").0;
+    let finding = only(&findings, "vacuum_blocks_ddl");
+    assert!(finding["fix_sql"].is_null(), "{finding:#}");
 }

@@ -77,6 +77,7 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
     let direct = waits.blocked_by(&tree.roots);
     let others_wait = |place: &usize| direct[*place] && !waits.waiters(*place).is_empty();
     let in_front: Vec<usize> = tree.waiting.iter().copied().filter(others_wait).collect();
+    let in_front = waits.needed(in_front);
     let goes_on = match in_front.is_empty() {
         true => tree.freed,
         false => waits.freed(&in_front).iter().filter(|place| tree.waiting.binary_search(place).is_ok()).count(),
@@ -118,7 +119,7 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
                     }
                 ),
                 None => format!(
-                    "Nobody queues behind those that wait: no fix_sql, they {}are cancelled where they run.",
+                    "Nobody waits for those alone that wait for it: no fix_sql, they {}are cancelled where they run.",
                     if at_pin(session) { "" } else { "go on when it is done, or " }
                 ),
             },
