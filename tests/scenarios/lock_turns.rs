@@ -176,5 +176,20 @@ fn replication() {
     assert!(after(finding).is_null(), "{finding:#}");
     drop(writers);
     assert!(psql.wait().unwrap().success());
+    // Likewise by a client, in SQL.
+    let writers = ["w1", "w2"].map(|name| open(&source, name, "begin; select pg_current_xact_id()"));
+    wait(&source, "client", "select pg_create_logical_replication_slot('by_sql', 'pgoutput')");
+    waiting(&mut client, 1);
+    let findings = pressure(&mut client, "").0;
+    let finding = only(&findings, "sessions_blocked");
+    assert_eq!(finding["evidence"]["may_hold_it_up_next_count"], 1, "{finding:#}");
+    assert!(after(finding).is_null(), "{finding:#}");
+    let verify = text(finding, "verify_sql");
+    execute(&mut client, text(finding, "fix_sql"));
+    let waits_for_next = "select count(*) from dbre.lock_tree where application_name = 'client' and depth = 1";
+    wait_until("it waits for the next", || value::<i64>(&mut client, waits_for_next) == 1);
+    assert!(!value::<bool>(&mut client, verify), "{finding:#}");
+    drop(writers);
+    waiting(&mut client, 0);
     execute(&mut client, "drop subscription s");
 }

@@ -105,13 +105,12 @@ impl Activity {
         let mut activity = Activity { transaction_ids: TransactionIds::read(), ..Activity::of_locks() };
         let Activity { sessions, left_out, .. } = &mut activity;
         let progress = part("progress of maintenance", left_out, progress::read);
-        let replication_slots = part("replication slots", left_out, replication_slots::read);
         let standbys = part("standbys", left_out, standbys::read);
         let of_names = "pg_subscription: names of subscriptions";
         let subscriptions = unlocked("subscriptions", of_names, left_out, subscriptions::read);
         let usual = part("what statements usually take", left_out, || UsualTimes::read(sessions, USUAL_SECONDS));
         let synchronous_standby_names = db::setting("synchronous_standby_names").unwrap_or_default();
-        Activity { progress, replication_slots, standbys, subscriptions, usual, synchronous_standby_names, ..activity }
+        Activity { progress, standbys, subscriptions, usual, synchronous_standby_names, ..activity }
     }
 
     /// Only who there is, and who blocks whom.
@@ -121,8 +120,10 @@ impl Activity {
         // After the sessions: what has begun since is shown without its session, and no other's is taken for it.
         let snapshot = locks::Snapshot::take();
         let prepared = prepared::read(&slots);
-        let (locks, left_out) = locks::of(&snapshot, &sessions, &prepared, &slots);
-        let mut left_out = Vec::from_iter(left_out);
+        let mut left_out = Vec::new();
+        let replication_slots = part("replication slots", &mut left_out, replication_slots::read);
+        let (locks, unnamed) = locks::of(&snapshot, &sessions, &prepared, &replication_slots, &slots);
+        left_out.extend(unnamed);
         let caller = part("whose sessions the caller may end", &mut left_out, || Caller::read(&sessions));
         if slots.databases.is_none() {
             left_out.push(locked("pg_database: names and connection limits of databases"));
@@ -131,7 +132,7 @@ impl Activity {
             left_out.push(locked("pg_authid: names and connection limits of roles"));
         }
         let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
-        Activity { caller, prepared, locks, sessions, slots, cores, left_out, ..Activity::default() }
+        Activity { caller, prepared, locks, replication_slots, sessions, slots, cores, left_out, ..Activity::default() }
     }
 
     /// Sessions of clients in what the caller wants to know about.

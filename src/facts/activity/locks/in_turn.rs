@@ -3,7 +3,7 @@
 use super::parties::{Identities, LockWait, Party, Who};
 use super::read::Entry;
 use super::{Kind, Mode, Modes};
-use crate::facts::activity::Session;
+use crate::facts::activity::{ReplicationSlot, Session};
 use crate::facts::migration::text::lexer::Tokens;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -14,9 +14,17 @@ struct Candidates<'a> {
     sessions: HashMap<i32, &'a Session>,
     /// By database and OID; only of the relations that are asked for.
     relations: HashMap<(u32, u32), Holders>,
+    /// Those that make a logical slot, or read one.
+    of_slots: HashSet<i32>,
 }
 
-pub fn add(mut parties: Vec<Party>, entries: &[Entry], identities: &Identities, sessions: &[Session]) -> Vec<Party> {
+pub fn add(
+    mut parties: Vec<Party>,
+    entries: &[Entry],
+    identities: &Identities,
+    sessions: &[Session],
+    slots: &[ReplicationSlot],
+) -> Vec<Party> {
     if !parties.iter().flat_map(|party| &party.waits).any(is_for_one_of_several) {
         return parties;
     }
@@ -41,7 +49,8 @@ pub fn add(mut parties: Vec<Party>, entries: &[Entry], identities: &Identities, 
         }
     }
     let sessions = sessions.iter().map(|session| (session.pid, session)).collect();
-    let candidates = Candidates { sessions, relations };
+    let of_slots = slots.iter().filter_map(|slot| slot.active_pid).collect();
+    let candidates = Candidates { sessions, relations, of_slots };
     let of_wait = |party: &Party, wait: &LockWait| {
         let blockers: BTreeSet<Who> = wait.blockers.iter().map(|blocker| parties[blocker.party].who).collect();
         let mut next = candidates.of(party, wait, &blockers);
@@ -105,7 +114,8 @@ impl Candidates<'_> {
 
     /// A logical slot is created once every transaction that writes has ended.
     fn writers(&self, wait: &LockWait) -> BTreeSet<Who> {
-        if self.session(wait.pid).is_none_or(|session| session.kind != "walsender") {
+        let makes_slot = self.of_slots.contains(&wait.pid);
+        if !makes_slot && self.session(wait.pid).is_none_or(|session| session.kind != "walsender") {
             return BTreeSet::new();
         }
         let writes = |session: &&&Session| session.transaction_id.is_some() && is_older(session, wait);

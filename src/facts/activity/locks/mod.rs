@@ -15,7 +15,7 @@ pub use read::Snapshot;
 pub use target::{Kind, Target};
 pub use usage::{FAST_PATH_SLOTS, ProcessLocks, Usage};
 
-use super::{Prepared, Session, Slots};
+use super::{Prepared, ReplicationSlot, Session, Slots};
 use crate::advice::lock_tree::Node;
 use crate::advice::lock_waits::LockWaits;
 use relation_names::RelationNames;
@@ -53,12 +53,18 @@ impl Locks {
 }
 
 /// Second: what could not be read.
-pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared], slots: &Slots) -> (Locks, Option<String>) {
+pub fn of(
+    snapshot: &Snapshot,
+    sessions: &[Session],
+    prepared: &[Prepared],
+    replication_slots: &[ReplicationSlot],
+    slots: &Slots,
+) -> (Locks, Option<String>) {
     let mut names = RelationNames::open(slots);
     let left_out = (!names.can_read()).then(|| {
         "names of relations that are locked: pg_class or pg_namespace is locked itself, and not waited for".to_string()
     });
-    let parties = parties::of(snapshot, sessions, prepared, &mut names);
+    let parties = parties::of(snapshot, sessions, prepared, replication_slots, &mut names);
     names.close();
     // SAFETY: reads a variable.
     let deadlock_timeout_seconds = f64::from(unsafe { pgrx::pg_sys::DeadlockTimeout }) / 1000.0;

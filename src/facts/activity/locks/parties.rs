@@ -8,7 +8,7 @@ use super::read::{self, Entry, Snapshot};
 use super::relation_names::RelationNames;
 use super::target::Tag;
 use super::{Kind, Mode, Modes, Target};
-use crate::facts::activity::{Prepared, Session};
+use crate::facts::activity::{Prepared, ReplicationSlot, Session};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,7 +66,13 @@ struct Contended<'a> {
     entries: Vec<(usize, &'a Entry)>,
 }
 
-pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared], names: &mut RelationNames) -> Vec<Party> {
+pub fn of(
+    snapshot: &Snapshot,
+    sessions: &[Session],
+    prepared: &[Prepared],
+    slots: &[ReplicationSlot],
+    names: &mut RelationNames,
+) -> Vec<Party> {
     let identities = Identities::of(&snapshot.entries, prepared);
     let unlocked = without_locks::waits(sessions, &snapshot.entries, names);
     let contended = contended(&snapshot.entries, &identities);
@@ -107,7 +113,7 @@ pub fn of(snapshot: &Snapshot, sessions: &[Session], prepared: &[Prepared], name
         parties[places[&who]].waits.push(wait);
     }
     let parties = without_bystanders(parties);
-    let parties = in_turn::add(parties, &snapshot.entries, &identities, sessions);
+    let parties = in_turn::add(parties, &snapshot.entries, &identities, sessions, slots);
     held::add(parties, &snapshot.entries, &identities, &contended, names)
 }
 
