@@ -65,6 +65,13 @@ pub fn holds(activity: &Activity) -> Vec<Hold<'_>> {
     holds
 }
 
+/// What keeps the rows of this database from being frozen: those of all tables, and, where another is older, only those of catalogs.
+pub fn keeping<'a>(holds: &'a [Hold<'a>], database: u32) -> (Option<&'a Hold<'a>>, Option<&'a Hold<'a>>) {
+    let of_tables = holds.iter().position(|hold| hold.concerns(Some(database)) && !hold.catalogs_only);
+    let of_catalogs = (of_tables != Some(0)).then(|| holds.first()).flatten();
+    (of_tables.map(|place| &holds[place]), of_catalogs)
+}
+
 /// The oldest of some database, in which dead rows wait for it alone.
 pub struct Limiting<'a> {
     pub hold: &'a Hold<'a>,
@@ -220,6 +227,25 @@ mod unit_tests {
         let holds = holds(&activity);
         let first = &limiting(&holds)[0];
         assert!(first.after.is_none() && first.catalogs_after.is_some());
+    }
+
+    #[test]
+    fn what_keeps_the_rows_of_a_database() {
+        let activity = Activity {
+            sessions: vec![session(1, 5, 100), session(2, 6, 300)],
+            replication_slots: vec![slot("logical", None, Some(200))],
+            ..Activity::default()
+        };
+        let holds = holds(&activity);
+        let of = |database| {
+            let (tables, catalogs) = keeping(&holds, database);
+            (tables.map(Hold::name).unwrap_or_default(), catalogs.map(Hold::name).unwrap_or_default())
+        };
+        let names = |tables: &str, catalogs: &str| (tables.to_string(), catalogs.to_string());
+        assert_eq!(of(5), names("session 1", "session 2"));
+        assert_eq!(of(6), names("session 2", ""));
+        assert_eq!(of(7), names("", "session 2"));
+        assert!(keeping(&[], 5).0.is_none() && keeping(&[], 5).1.is_none());
     }
 
     #[test]

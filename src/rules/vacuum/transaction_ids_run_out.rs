@@ -1,4 +1,4 @@
-use crate::advice::holding_back::{Hold, holds};
+use crate::advice::holding_back::{Hold, holds, keeping};
 use crate::facts::Facts;
 use crate::facts::activity::{Activity, TransactionIds};
 use crate::finding::{Finding, Severity, object};
@@ -73,18 +73,29 @@ fn judge(activity: &Activity, ids: &TransactionIds, options: &Options) -> Findin
         })
         .collect();
     let left = ids.stopped_age.saturating_sub(ids.oldest_age);
-    let holder = match held.first() {
-        // What is younger does not stand in the way of freezing.
-        Some(hold) if hold.age * 2 >= ids.oldest_age => format!(
-            "{} holds back {}: nothing younger can be frozen{} before it has ended (rule xmin_held_back).",
-            hold.name(),
-            Count(hold.age).of("transaction"),
-            if hold.catalogs_only { " in the catalogs" } else { "" }
-        ),
-        _ => {
+    // What is younger does not stand in the way of freezing.
+    let (of_tables, of_catalogs) = keeping(&held, ids.oldest_database_oid);
+    let as_old = |hold: &&Hold| hold.age * 2 >= ids.oldest_age;
+    let (of_tables, of_catalogs) = (of_tables.filter(as_old), of_catalogs.filter(as_old));
+    let holders: Vec<String> = [(of_tables, ""), (of_catalogs, " in the catalogs")]
+        .into_iter()
+        .filter_map(|(hold, place)| {
+            let hold = hold?;
+            let place = if hold.database.is_some() && !place.is_empty() { " in the shared catalogs" } else { place };
+            Some(format!(
+                "{} holds back {}: nothing younger can be frozen{place} before it has ended (rule xmin_held_back).",
+                hold.name(),
+                Count(hold.age).of("transaction"),
+            ))
+        })
+        .collect();
+    let holders = match (of_tables, of_catalogs) {
+        (None, None) => {
             "No session, prepared transaction or slot is nearly as old: VACUUM can freeze them, and has not come to it."
                 .to_string()
         }
+        (None, Some(_)) => format!("{} VACUUM can freeze all other tables.", holders.join(" ")),
+        _ => holders.join(" "),
     };
     let runs = match frees.len() {
         0 => "No autovacuum to prevent wraparound that the caller may see runs at this moment.".to_string(),
@@ -109,7 +120,7 @@ fn judge(activity: &Activity, ids: &TransactionIds, options: &Options) -> Findin
             Count(ids.stopped_age)
         ),
         cause: format!(
-            "Database {} has tables that were not frozen for so long; {} are left. {holder} {runs}",
+            "Database {} has tables that were not frozen for so long; {} are left. {holders} {runs}",
             database.unwrap_or("(its name could not be read)"),
             Count(left).of("transaction"),
         ),
@@ -120,8 +131,10 @@ fn judge(activity: &Activity, ids: &TransactionIds, options: &Options) -> Findin
             "warned_age_transactions": ids.warned_age,
             "stopped_age_transactions": ids.stopped_age,
             "left_transactions": left,
-            "oldest_holder": held.first().map(Hold::name),
-            "oldest_holder_age_transactions": held.first().map(|hold| hold.age),
+            "oldest_holder": of_tables.map(Hold::name),
+            "oldest_holder_age_transactions": of_tables.map(|hold| hold.age),
+            "oldest_holder_of_catalogs": of_catalogs.map(Hold::name),
+            "oldest_holder_of_catalogs_age_transactions": of_catalogs.map(|hold| hold.age),
             "autovacuum_to_prevent_wraparound": frees,
             "basis": "measured: the server's own limits, as of the last VACUUM that moved them",
         },
