@@ -1,6 +1,6 @@
 //! What findings on those whom one root holds up have in common.
 
-use super::blocked_builds::wait_alone;
+use super::blocked_builds::{is_of_autovacuum, wait_alone};
 use super::blocked_in_turn::InTurn;
 use super::blocked_replication;
 use super::blocked_trees::{Reason, Tree, trees};
@@ -94,6 +94,7 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
     let mut finding = Finding {
         severity: match way {
             Way::None => Severity::low,
+            _ if is_of_autovacuum(blocking, tree) => Severity::low,
             _ => severity(options, count, waiting.longest_seconds),
         },
         object: object_of(blocking, tree),
@@ -213,7 +214,7 @@ enum Way {
 impl Way {
     fn of(blocking: &Blocking, tree: &Tree) -> Way {
         match () {
-            () if wait_alone(blocking, tree) => Way::None,
+            () if !wait_alone(blocking, tree).is_empty() => Way::None,
             () if blocking.parties(&tree.roots).iter().any(|root| blocking.is_dear(root)) => Way::Cancel,
             () => Way::End,
         }

@@ -3,13 +3,18 @@
 use crate::lock_roots::{open, promises, wait};
 use crate::lock_tree::{RULES, least_seconds};
 use crate::pool_pressure::{busy, fix, only, pressure, server, waiting};
-use crate::server::{Database, alone, execute, query, text, value, wait_until};
+use crate::server::{Database, alone, execute, query, shown, text, value, wait_until};
 use libtest_mimic::Trial;
+use postgres::Client;
+use serde_json::{Value, json};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         alone("lock_queues::victims_of_ddl_are_not_cancelled", victims_of_ddl),
         alone("lock_queues::victims_of_vacuum_are_not_cancelled", victims_of_vacuum),
+        alone("lock_queues::a_build_with_a_queue_of_its_own", build_and_queue),
+        alone("lock_queues::autovacuum_behind_a_build", autovacuum_behind_build),
+        alone("lock_queues::a_safe_snapshot", safe_snapshot),
     ]
 }
 
@@ -73,4 +78,74 @@ fn victims_of_vacuum() {
     let findings = pressure(&mut client, "").0;
     let finding = only(&findings, "vacuum_blocks_ddl");
     assert!(finding["fix_sql"].is_null(), "{finding:#}");
+}
+
+fn build_and_queue() {
+    let database = server(&["max_connections = 30"]);
+    let mut client = database.connect();
+    least_seconds(&mut client, &RULES);
+    execute(&mut client, "create table t (id int)");
+    let _report = open(&database, "report", "begin isolation level repeatable read; select 1");
+    wait(&database, "build", "create index concurrently on t (id)");
+    waiting(&mut client, 1);
+    wait(&database, "mig", "alter table t add n int");
+    waiting(&mut client, 2);
+    ["one", "two"].iter().for_each(|name| wait(&database, name, "select from t"));
+    waiting(&mut client, 4);
+    let findings = pressure(&mut client, "").0;
+    promises(only(&findings, "lock_queue_behind_ddl"), 2, 0);
+    // Those behind the build are the matter of the queue: the build itself harms nobody.
+    let finding = only(&findings, "sessions_blocked");
+    assert_eq!((&finding["severity"], &finding["fix_sql"]), (&json!("low"), &Value::Null), "{finding:#}");
+}
+
+fn autovacuum_behind_build() {
+    let database = server(&[
+        "autovacuum = on",
+        "autovacuum_naptime = '1s'",
+        "autovacuum_freeze_max_age = 100000",
+        "synchronous_commit = off",
+    ]);
+    let mut client = database.connect();
+    least_seconds(&mut client, &RULES);
+    execute(&mut client, "create table t (id int); create table u (id int)");
+    let _report = open(&database, "report", "begin isolation level repeatable read; select 1");
+    wait(&database, "build", "create index concurrently on t (id)");
+    let _holder = open(&database, "holder", "begin; lock table u in share update exclusive mode");
+    waiting(&mut client, 1);
+    execute(&mut client, "do $$ begin for i in 1..110000 loop perform pg_current_xact_id(); commit; end loop; end $$");
+    waiting(&mut client, 3);
+    let findings = pressure(&mut client, "").0;
+    let of_application = |application: &str| {
+        let is = |evidence: &Value| evidence.to_string().contains(&format!("\"{application}\""));
+        let found: Vec<_> = findings
+            .iter()
+            .filter(|finding| finding["rule"] == "sessions_blocked" && is(&finding["evidence"]))
+            .collect();
+        assert_eq!(found.len(), 1, "{application}\n{}", shown(&findings));
+        found[0]
+    };
+    let finding = of_application("report");
+    assert_eq!((&finding["severity"], &finding["fix_sql"]), (&json!("low"), &Value::Null), "{finding:#}");
+    promises(finding, 2, 2);
+    let finding = of_application("holder");
+    assert_eq!(finding["severity"], "low", "{finding:#}");
+}
+
+fn safe_snapshot() {
+    let database = server(&["max_connections = 30"]);
+    let mut client = database.connect();
+    least_seconds(&mut client, &RULES);
+    execute(&mut client, "create table t (id int)");
+    let writes = "begin isolation level serializable; insert into t values (1)";
+    let mut writers: Vec<Client> = ["app1", "app2"].map(|name| open(&database, name, writes)).into();
+    wait(&database, "pg_dump", "begin isolation level serializable read only deferrable; select from t");
+    let waits = "select count(*) from pg_stat_activity where wait_event = 'SafeSnapshot'";
+    wait_until("it waits for a snapshot", || value::<i64>(&mut client, waits) == 1);
+    let findings = pressure(&mut client, "").0;
+    let finding = only(&findings, "sessions_blocked");
+    assert_eq!((&finding["severity"], &finding["fix_sql"]), (&json!("low"), &Value::Null), "{finding:#}");
+    let app_fix = text(finding, "app_fix");
+    assert!(app_fix.contains("waits by design") && !app_fix.contains("lock_timeout"), "{finding:#}");
+    writers.clear();
 }

@@ -1,4 +1,4 @@
-use crate::advice::blocked_builds::wait_alone;
+use crate::advice::blocked_builds::{Patient, wait_alone};
 use crate::advice::blocked_finding::{OPTIONS, of_roots};
 use crate::advice::blocked_replay;
 use crate::advice::blocked_trees::Reason;
@@ -18,7 +18,8 @@ pub static RULE: Rule = Rule {
     enabled: true,
     condition: "A session, which waits for no lock itself, holds a lock that others have waited for, one of them for at least \
                 min_seconds, or a page pinned that VACUUM waits for; or, on a standby, a snapshot that replay waits for. Whoever waits does something CONCURRENTLY that \
-                waits for a transaction's end, and nobody waits for it: low. Else at least many wait: critical; none for long_seconds: \
+                waits for a transaction's end, or wants a snapshot that is SERIALIZABLE READ ONLY DEFERRABLE, and nobody waits for it but \
+                autovacuum, or only autovacuum waits: low. Else at least many wait: critical; none for long_seconds: \
                 medium; else high, as where a process of replication waits. One finding for each such \
                 session, over whatever chain; sessions of whom to end one alone frees nobody share one. Not for those who wait only \
                 for a prepared transaction, a VACUUM, advisory locks or each other, or behind a request for a strong lock that waits \
@@ -123,11 +124,10 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             finding.cause.push_str(&format!(" How far: {}.", works.join("; ")));
         }
         let advice = advice.into_iter().collect::<Vec<_>>().join(" ");
-        let for_waiting = match wait_alone(blocking, tree) {
-            true => {
-                "What is done CONCURRENTLY waits for each older transaction that may have to do with it: run it when no long one is open."
-            }
-            false => "For those that wait: SET LOCAL lock_timeout = '2s' and a retry on SQLSTATE 55P03.",
+        let patients: Vec<&str> = wait_alone(blocking, tree).into_iter().map(Patient::advice).collect();
+        let for_waiting = match patients.is_empty() {
+            true => "For those that wait: SET LOCAL lock_timeout = '2s' and a retry on SQLSTATE 55P03.".to_string(),
+            false => patients.join(" "),
         };
         finding.app_fix = Some(format!("{advice} {for_waiting}"));
     }))
