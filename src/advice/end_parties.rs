@@ -1,10 +1,9 @@
 //! How to end those who block others, one or several at once; and what it would throw away.
 
 use super::blocked_trees::is_vacuum;
-use super::blocking::{Blocking, query};
+use super::blocking::Blocking;
 use super::end_loss::Work;
 use super::end_session::Ending;
-use crate::facts::activity::Session;
 use crate::facts::activity::locks::{Kind, Mode, Party};
 
 /// So many are told of one by one.
@@ -56,14 +55,7 @@ impl Blocking<'_> {
     pub fn has_done_nothing(&self, party: &Party) -> bool {
         let Some(session) = self.session(party) else { return false };
         let holds = party.holds.iter().any(|held| held.target.kind == Kind::Relation && held.mode > Mode::RowShare);
-        !holds && (self.is_alone(party) || is_one(session) && session.transaction_id.is_none())
-    }
-
-    /// Its statement is all that its transaction is.
-    pub fn is_alone(&self, party: &Party) -> bool {
-        let first =
-            |session: &Session| session.transaction_start.is_some() && session.transaction_start == session.query_start;
-        self.session(party).is_some_and(|session| first(session) && is_one(session))
+        !holds && (session.is_whole_transaction() || session.runs_one_statement() && session.transaction_id.is_none())
     }
 
     /// How far what it runs is, where that reports it.
@@ -80,8 +72,4 @@ impl Blocking<'_> {
         let session = self.session(party)?;
         Work::of(session, self.activity.progress_of(session))
     }
-}
-
-fn is_one(session: &Session) -> bool {
-    query(session).is_some_and(|query| !query.trim_end_matches([';', ' ', '\n']).contains(';'))
 }

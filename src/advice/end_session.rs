@@ -40,8 +40,8 @@ impl Ending {
         let hidden = || format!("when process {} began is hidden from the caller", session.pid);
         let way = way(session, frees);
         let (sql, does) = match way {
-            Way::Cancel => (cancel(session), "cancels"),
-            Way::Terminate => (terminate(session), "ends"),
+            Way::Cancel => (cancel(session, frees), "cancels"),
+            Way::Terminate => (terminate(session, frees), "ends"),
         };
         Ok(Ending {
             sql: sql.ok_or_else(hidden)?,
@@ -59,7 +59,6 @@ fn way(session: &Session, frees: Frees) -> Way {
     if session.kind == "autovacuum worker" {
         return Way::Cancel;
     }
-    let to_client = session.wait.as_ref().is_some_and(|wait| wait.kind == "Client");
     let is_enough = match frees {
         Frees::Statement => session.waits_for_lock() || is_single(session, IN_PARTS_SECONDS),
         Frees::Transaction => {
@@ -67,7 +66,7 @@ fn way(session: &Session, frees: Frees) -> Way {
         }
         Frees::AdvisoryLocks => false,
     };
-    match session.runs() && !to_client && is_enough {
+    match session.runs() && !session.waits_for_client() && is_enough {
         true => Way::Cancel,
         false => Way::Terminate,
     }
@@ -115,6 +114,12 @@ fn refused(session: &Session, caller: &Caller) -> Option<String> {
                 "process {pid} replays WAL: the transaction that it waits or holds for is the primary's"
             ));
         }
+        _ if session.is_background_worker() => {
+            return Some(format!(
+                "process {pid} is {kind:?}, a background worker, most likely of an extension, which may start it again; to cancel what it \
+                 runs all the same: select pg_catalog.pg_cancel_backend({pid});"
+            ));
+        }
         _ => return Some(format!("process {pid} is a {kind}, a part of the server or of replication")),
     }
     if session.state == Some(State::Disabled) && session.transaction_id.is_none() {
@@ -123,7 +128,7 @@ fn refused(session: &Session, caller: &Caller) -> Option<String> {
              fix is pasted; select pg_catalog.pg_terminate_backend({pid}) ends it whatever that is"
         ));
     }
-    if session.wait.as_ref().is_some_and(|wait| wait.event == "SyncRep") {
+    if session.waits_at("SyncRep") {
         return Some(format!(
             "process {pid} has committed and waits for a synchronous standby: ended now, the commit stands here, and the standby \
              may lack it"
@@ -135,14 +140,17 @@ fn refused(session: &Session, caller: &Caller) -> Option<String> {
     })
 }
 
-/// Cancels the statement that runs, and no later one of the same session.
-fn cancel(session: &Session) -> Option<String> {
-    Some(format!("select pg_catalog.pg_cancel_backend(pid) {};", statement(session)?))
+/// Cancels the statement that runs, and no later one of the same session; where what its transaction holds is waited for, nor in a later
+/// transaction, to which a procedure may have gone on by COMMIT. VACUUM keeps its lock on a table over several.
+fn cancel(session: &Session, frees: Frees) -> Option<String> {
+    let transaction = session.transaction_start.as_ref().filter(|_| frees == Frees::Transaction && session.is_client());
+    let transaction = transaction.map_or(String::new(), |start| format!(" and xact_start = '{start}'"));
+    Some(format!("select pg_catalog.pg_cancel_backend(pid) {}{transaction};", statement(session)?))
 }
 
 /// Ends the session while it is in this transaction, or as idle as it was: a pool may have given it to somebody else since.
-fn terminate(session: &Session) -> Option<String> {
-    Some(format!("select pg_catalog.pg_terminate_backend(pid, 5000) {};", as_it_was(session)?))
+fn terminate(session: &Session, frees: Frees) -> Option<String> {
+    Some(format!("select pg_catalog.pg_terminate_backend(pid, 5000) {};", as_it_was(session, frees)?))
 }
 
 /// True once it is done.
@@ -151,7 +159,7 @@ fn verify_sql(session: &Session, way: Way, frees: Frees) -> Option<String> {
         Way::Cancel if !session.is_client() => statement(session)?,
         Way::Cancel if frees == Frees::Statement => format!("{} and state = 'active'", statement(session)?),
         // A transaction that failed as a whole shows no start any more; one that failed back to a SAVEPOINT does.
-        Way::Cancel | Way::Terminate => as_it_was(session)?,
+        Way::Cancel | Way::Terminate => as_it_was(session, frees)?,
     };
     Some(format!("select not exists (select {remains}) as ended;"))
 }
@@ -170,9 +178,9 @@ fn statement(session: &Session) -> Option<String> {
 }
 
 /// With track_activities = off it shows no times, but its transaction id. A procedure's next COMMIT begins another transaction, and no
-/// other statement.
-fn as_it_was(session: &Session) -> Option<String> {
-    if session.has_committed_within() {
+/// other statement: its work goes on, and so do the advisory locks of its session.
+fn as_it_was(session: &Session, frees: Frees) -> Option<String> {
+    if frees != Frees::Transaction && session.has_committed_within() {
         return Some(format!("{} and state = 'active'", statement(session)?));
     }
     let of_process = process(session)?;
@@ -193,10 +201,10 @@ fn risk(session: &Session, way: Way, frees: Frees, activity: &Activity) -> Strin
     let lost = loss(session, activity.progress_of(session));
     match way {
         Way::Cancel => {
-            let savepoints =
-                terminate(session).filter(|_| !session.has_committed_within()).map_or(String::new(), |sql| {
-                    format!(" Locks taken before a SAVEPOINT stay; if it is so, end the session: {sql}")
-                });
+            let may_stay = !session.has_committed_within() && !session.is_whole_transaction();
+            let savepoints = terminate(session, frees).filter(|_| may_stay).map_or(String::new(), |sql| {
+                format!(" Locks taken before a SAVEPOINT stay; if it is so, end the session: {sql}")
+            });
             format!("{lost} The client gets SQLSTATE 57014.{savepoints}")
         }
         Way::Terminate => {
@@ -223,5 +231,67 @@ pub fn duration(seconds: f64) -> String {
         ..7200.0 => format!("{:.0} min", seconds / 60.0),
         ..172_800.0 => format!("{:.1} h", seconds / 3600.0),
         _ => format!("{:.1} days", seconds / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    fn at(time: &str) -> Option<String> {
+        Some(time.to_string())
+    }
+
+    fn session(query: &str, transaction: &str, statement: &str) -> Session {
+        Session {
+            pid: 4711,
+            kind: "client backend".to_string(),
+            state: Some(State::Active),
+            query: at(query),
+            backend_start: at("day"),
+            transaction_start: at(transaction),
+            query_start: at(statement),
+            ..Session::default()
+        }
+    }
+
+    #[test]
+    fn a_procedure_that_has_gone_on_is_let_alone() {
+        let call = Session {
+            transaction_seconds: Some(2.0),
+            query_seconds: Some(60.0),
+            ..session("call migrate()", "now", "before")
+        };
+        let ends = |frees| (cancel(&call, frees).unwrap(), terminate(&call, frees).unwrap());
+        let (cancels, terminates) = ends(Frees::Transaction);
+        assert!(cancels.contains("query_start = 'before' and xact_start = 'now'"), "{cancels}");
+        assert!(terminates.contains("xact_start = 'now'"), "{terminates}");
+        for frees in [Frees::Statement, Frees::AdvisoryLocks] {
+            let (cancels, terminates) = ends(frees);
+            assert!(!cancels.contains("xact_start") && !terminates.contains("xact_start"), "{cancels} {terminates}");
+        }
+        let vacuum = Session { kind: "autovacuum worker".to_string(), ..call };
+        assert!(!cancel(&vacuum, Frees::Transaction).unwrap().contains("xact_start"));
+    }
+
+    #[test]
+    fn what_is_a_whole_transaction_leaves_no_locks() {
+        let risk = |query: &str, transaction: &str| {
+            let session = session(query, transaction, "now");
+            risk(&session, Way::Cancel, Frees::Transaction, &Activity::default())
+        };
+        assert!(!risk("alter table t add n int;", "now").contains("SAVEPOINT"));
+        assert!(risk("alter table t add n int", "before").contains("SAVEPOINT"));
+        assert!(risk("begin; savepoint s; alter table t add n int", "now").contains("SAVEPOINT"));
+    }
+
+    #[test]
+    fn a_worker_of_an_extension_is_not_the_servers() {
+        let why = |kind: &str| {
+            refused(&Session { kind: kind.to_string(), ..session("select", "now", "now") }, &Caller::default())
+        };
+        let worker = why("pg_cron launcher").unwrap_or_default();
+        assert!(worker.contains("a background worker") && worker.contains("pg_cancel_backend(4711)"), "{worker}");
+        assert!(why("checkpointer").unwrap_or_default().contains("a part of the server"));
     }
 }

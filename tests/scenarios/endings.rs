@@ -11,6 +11,7 @@ pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
     vec![
         trial(server, "endings::a_savepoint_keeps_locks", savepoint),
         trial(server, "endings::track_activities_off", no_activities),
+        trial(server, "endings::a_procedure_that_has_gone_on", procedure),
         trial(server, "endings::an_index_built_concurrently", concurrent_build),
         trial(server, "endings::a_dump", dump),
         alone("endings::sessions_that_hold_something_are_spared", spared),
@@ -72,6 +73,35 @@ fn savepoint(database: &Database) {
     let found = finding(&mut client, "sessions_blocked");
     assert!(text(&found, "fix_sql").contains("pg_cancel_backend"), "{found:#}");
     ended(&mut client, single, &found);
+}
+
+/// A batch that commits row by row: pasted late, a fix lets it alone.
+fn procedure(database: &Database) {
+    let mut client = of_blocked(database);
+    execute(
+        &mut client,
+        "insert into t values (3, 0); create table go (step int);
+         create procedure batch() language plpgsql as
+         $$ begin for i in 1..3 loop
+            update t set n = n + 1 where id = i;
+            while not exists (select from go where step = i) loop perform pg_sleep(0.05); end loop;
+            commit;
+         end loop; end $$",
+    );
+    let batch = start(database, "batch", "call batch()");
+    for step in [1, 2] {
+        start(database, "waiter", &format!("update t set n = 10 where id = {step}"));
+        let found = finding(&mut client, "sessions_blocked");
+        execute(&mut client, &format!("insert into go values ({step})"));
+        let next = format!("select n = 10 from t where id = {step}");
+        wait_until("the waiter goes on", || value::<bool>(&mut client, &next));
+        assert!(value::<bool>(&mut client, text(&found, "verify_sql")), "{found:#}");
+        execute(&mut client, text(&found, "fix_sql"));
+    }
+    start(database, "waiter", "update t set n = 0 where id = 3");
+    let found = finding(&mut client, "sessions_blocked");
+    assert!(text(&found, "risk").contains("what it has committed stays"), "{found:#}");
+    ended(&mut client, batch, &found);
 }
 
 fn no_activities(database: &Database) {

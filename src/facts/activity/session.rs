@@ -139,6 +139,14 @@ impl Session {
         self.wait.as_ref().is_some_and(|wait| wait.kind == "Lock")
     }
 
+    pub fn waits_for_client(&self) -> bool {
+        self.wait.as_ref().is_some_and(|wait| wait.kind == "Client")
+    }
+
+    pub fn waits_at(&self, event: &str) -> bool {
+        self.wait.as_ref().is_some_and(|wait| wait.event.eq_ignore_ascii_case(event))
+    }
+
     /// An autovacuum that does not yield to whom it blocks.
     pub fn prevents_wraparound(&self) -> bool {
         self.kind == "autovacuum worker"
@@ -155,6 +163,16 @@ impl Session {
         let begun = self.transaction_seconds.zip(self.query_seconds);
         // A call by the fast path shows when the statement before it began.
         self.state == Some(State::Active) && begun.is_some_and(|(transaction, statement)| transaction < statement)
+    }
+
+    /// Its statement is all that its transaction is.
+    pub fn is_whole_transaction(&self) -> bool {
+        self.transaction_start.is_some() && self.transaction_start == self.query_start && self.runs_one_statement()
+    }
+
+    /// What it has been sent is one statement.
+    pub fn runs_one_statement(&self) -> bool {
+        self.query.as_deref().is_some_and(|query| !query.trim_end_matches([';', ' ', '\n']).contains(';'))
     }
 
     pub fn in_transaction_and_idle(&self) -> bool {

@@ -246,7 +246,8 @@ fn why_behind(blocking: &Blocking, queue: &Queue) -> String {
 /// With a request that has got locks already.
 fn lost(blocking: &Blocking, requests: &[&Party]) -> &'static str {
     let begun: Vec<_> = requests.iter().filter(|party| !blocking.has_done_nothing(party)).collect();
-    match begun.iter().all(|party| blocking.is_alone(party)) {
+    let is_whole = |party: &&&Party| blocking.session(party).is_some_and(|session| session.is_whole_transaction());
+    match begun.iter().all(is_whole) {
         true if begun.is_empty() => "",
         true => " Cancelled, it loses nothing but itself: the statement is all that its transaction is.",
         false => {
