@@ -5,6 +5,7 @@ pub mod blocked_finding;
 mod blocked_in_turn;
 pub mod blocked_replay;
 pub mod blocked_replication;
+pub mod blocked_rows;
 pub mod blocked_trees;
 pub mod blocking;
 mod blocking_words;

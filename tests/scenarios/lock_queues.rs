@@ -2,11 +2,12 @@
 
 use crate::lock_roots::{open, promises, wait};
 use crate::lock_tree::{RULES, least_seconds};
-use crate::pool_pressure::{busy, fix, only, pressure, server, waiting};
+use crate::pool_pressure::{busy, connect, fix, only, pressure, server, waiting};
 use crate::server::{Database, alone, execute, query, shown, text, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
 use serde_json::{Value, json};
+use std::thread;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -15,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
         alone("lock_queues::a_build_with_a_queue_of_its_own", build_and_queue),
         alone("lock_queues::autovacuum_behind_a_build", autovacuum_behind_build),
         alone("lock_queues::a_safe_snapshot", safe_snapshot),
+        alone("lock_queues::a_row_that_all_change", hot_row),
     ]
 }
 
@@ -148,4 +150,36 @@ fn safe_snapshot() {
     let app_fix = text(finding, "app_fix");
     assert!(app_fix.contains("waits by design") && !app_fix.contains("lock_timeout"), "{finding:#}");
     writers.clear();
+}
+
+/// Changes the row again and again, until its server ends.
+fn changes(mut client: Client) {
+    let statements = ["begin; update t set n = n + 1 where id = 1", "select pg_sleep(0.05)", "commit"];
+    thread::spawn(move || while statements.iter().all(|sql| client.batch_execute(sql).is_ok()) {});
+}
+
+fn hot_row() {
+    let database = server(&["max_connections = 60"]);
+    let mut client = database.connect();
+    execute(&mut client, "create table t (id int primary key, n int); insert into t values (1, 0)");
+    (0..40).for_each(|_| changes(connect(&database, "postgres", "web")));
+    let of_rows = |findings: &[Value]| findings.iter().find(|finding| finding["object"] == "rows of public.t").cloned();
+    let mut found = None;
+    wait_until("statements that wait for the row last", || {
+        found = of_rows(&pressure(&mut client, "").0);
+        found.is_some()
+    });
+    let finding = found.unwrap();
+    assert_eq!(
+        (&finding["rule"], &finding["severity"], &finding["fix_sql"]),
+        (&json!("sessions_blocked"), &json!("high"), &Value::Null),
+        "{finding:#}"
+    );
+    assert!(finding["evidence"]["blocked"].as_i64() >= Some(10), "{finding:#}");
+    assert!(text(&finding, "summary").contains("the longest for at most "), "{finding:#}");
+    assert!(!value::<bool>(&mut client, text(&finding, "verify_sql")), "{finding:#}");
+    // As many, of whom none waits for as long.
+    query(&mut client, "select dbre.configure_rule('sessions_blocked', options => '{\"min_seconds\": 600}')");
+    let findings = pressure(&mut client, "").0;
+    assert!(of_rows(&findings).is_none(), "{}", shown(&findings));
 }

@@ -1,6 +1,7 @@
 use crate::advice::blocked_builds::{Patient, wait_alone};
 use crate::advice::blocked_finding::{OPTIONS, of_roots};
 use crate::advice::blocked_replay;
+use crate::advice::blocked_rows;
 use crate::advice::blocked_trees::Reason;
 use crate::advice::blocking::Blocking;
 use crate::advice::end_loss::Work;
@@ -23,7 +24,9 @@ pub static RULE: Rule = Rule {
                 medium; else high, as where a process of replication waits. One finding for each such \
                 session, over whatever chain; sessions of whom to end one alone frees nobody share one. Not for those who wait only \
                 for a prepared transaction, a VACUUM, advisory locks or each other, or behind a request for a strong lock that waits \
-                itself: they have rules of their own.",
+                itself: they have rules of their own. Or at least many \
+                wait for rows of one relation, for one transaction after the other, each wait shorter than min_seconds and a statement \
+                longer: high, one finding for the relation.",
     effect: "Each that waits holds a connection and its own locks; where requests keep coming, the pool runs dry.",
     workaround: "End what blocks, or what waits where that builds an index CONCURRENTLY or dumps; then keep transactions short, and set \
                  lock_timeout, so that a request fails before the pool does.",
@@ -113,7 +116,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts, options: &Options) -> Verdict {
-    Ok(of_roots(facts, options, Reason::Session, |blocking, tree, finding| {
+    let mut findings = of_roots(facts, options, Reason::Session, |blocking, tree, finding| {
         let roots = blocking.parties(&tree.roots);
         if let Some(wait) = blocked_replay::wait_for(blocking, &roots) {
             return blocked_replay::tell(blocking, wait, finding);
@@ -130,7 +133,9 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
             false => patients.join(" "),
         };
         finding.app_fix = Some(format!("{advice} {for_waiting}"));
-    }))
+    });
+    findings.extend(blocked_rows::findings(facts, options));
+    Ok(findings)
 }
 
 fn advice(blocking: &Blocking, root: &Party) -> &'static str {
