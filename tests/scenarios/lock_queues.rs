@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
         alone("lock_queues::a_build_with_a_queue_of_its_own", build_and_queue),
         alone("lock_queues::autovacuum_behind_a_build", autovacuum_behind_build),
         alone("lock_queues::a_safe_snapshot", safe_snapshot),
+        alone("lock_queues::a_commit_that_waits_for_a_standby", commit_waits),
         alone("lock_queues::a_row_that_all_change", hot_row),
     ]
 }
@@ -150,6 +151,23 @@ fn safe_snapshot() {
     let app_fix = text(finding, "app_fix");
     assert!(app_fix.contains("waits by design") && !app_fix.contains("lock_timeout"), "{finding:#}");
     writers.clear();
+}
+
+fn commit_waits() {
+    let database = server(&["max_connections = 30", "synchronous_standby_names = gone", "synchronous_commit = local"]);
+    let mut client = database.connect();
+    least_seconds(&mut client, &RULES);
+    execute(&mut client, "create table t (id int); insert into t values (1)");
+    let first = open(&database, "first", "set synchronous_commit = on");
+    busy(first, "update t set id = 2");
+    let waits = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
+    wait_until("it waits for a standby", || value::<i64>(&mut client, waits) == 1);
+    wait(&database, "second", "update t set id = 3");
+    waiting(&mut client, 1);
+    let findings = pressure(&mut client, "").0;
+    let finding = only(&findings, "sessions_blocked");
+    let app_fix = text(finding, "app_fix");
+    assert!(app_fix.contains("waits_on_commit") && !app_fix.contains("Split"), "{finding:#}");
 }
 
 /// Changes the row again and again, until its server ends.
