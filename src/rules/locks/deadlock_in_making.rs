@@ -88,7 +88,7 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
     let mut victims: Vec<usize> = circle.iter().map(|(party, _)| *party).collect();
     victims.sort_by_key(worth);
     let ending = victims.iter().find_map(|party| blocking.ending(&parties[*party]).ok().map(|ending| (*party, ending)));
-    let closed = circle.iter().filter_map(|(_, wait)| wait.seconds).fold(f64::MAX, f64::min);
+    let closed = closed_seconds(circle.iter().map(|(_, wait)| *wait));
     let held_up = members.iter().map(|place| blocking.nodes[*place].blocks_in_all).max()?;
     let overdue = closed > blocking.activity.locks.deadlock_timeout_seconds + OVERDUE_SECONDS;
     let who: Vec<String> = circle.iter().map(|(party, _)| blocking.described(&parties[*party])).collect();
@@ -127,6 +127,11 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
         risk: ending.map_or_else(|| Finding::that_changes_nothing().risk, |(_, ending)| ending.risk),
         ..Finding::that_changes_nothing()
     })
+}
+
+/// Since the last of them began to wait; one that has only just begun shows no time yet.
+fn closed_seconds<'a>(waits: impl Iterator<Item = &'a LockWait>) -> f64 {
+    waits.map(|wait| wait.seconds.unwrap_or(0.0)).fold(f64::INFINITY, f64::min)
 }
 
 /// True once none of them waits in a circle, and none for the one that the fix ends: what it holds may outlive its statement.
@@ -196,5 +201,31 @@ fn outlook(blocking: &Blocking, circle: &[(usize, &LockWait)], overdue: bool) ->
             "Some only queue before others: when deadlock_timeout ({timeout}) has passed, the server may change their order rather than \
              fail one."
         ),
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+    use crate::facts::activity::locks::{Kind, Target};
+
+    #[test]
+    fn a_circle_is_closed_by_the_last_wait() {
+        let wait = |seconds: Option<f64>| LockWait {
+            pid: 1,
+            target: Target { kind: Kind::Advisory, database: 5, relation: None, name: String::new() },
+            row: None,
+            mode: None,
+            seconds,
+            blockers: Vec::new(),
+            next: Vec::new(),
+        };
+        let closed = |seconds: &[Option<f64>]| {
+            let waits: Vec<LockWait> = seconds.iter().copied().map(wait).collect();
+            closed_seconds(waits.iter())
+        };
+        assert_eq!(closed(&[Some(90.0), Some(2.0)]), 2.0);
+        assert_eq!(closed(&[Some(90.0), None]), 0.0);
+        assert_eq!(closed(&[None, None]), 0.0);
     }
 }
