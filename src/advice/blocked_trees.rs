@@ -2,9 +2,8 @@
 //! end before it goes on.
 
 use super::blocking::{self, Blocking};
-use super::lock_waits::LockWaits;
 use crate::facts::activity::State;
-use crate::facts::activity::locks::{Kind, LockWait, Mode, Party, Who};
+use crate::facts::activity::locks::{Kind, LockWait, LockWaits, Mode, Party, Who};
 use crate::facts::migration::text::lexer::{self, Tokens};
 use std::collections::{BTreeMap, HashMap};
 
@@ -50,7 +49,7 @@ pub fn trees(blocking: &Blocking, of: Reason) -> Vec<Tree> {
     }
     let mut trees: Vec<Tree> = Vec::new();
     for roots in roots(blocking, of, &queued) {
-        let waiting = waits.held_up(roots[0], &queued);
+        let waiting = waits.held_up(&roots, &queued);
         let mut tree = Tree { roots, waiting, freed: 0, others: Vec::new() };
         tree.freed = if tree.roots.len() > 1 { 0 } else { goes_on(&tree, &waits.freed(&tree.roots)) };
         if tree.freed == 0 && of.may_share() {

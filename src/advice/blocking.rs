@@ -1,10 +1,8 @@
 //! What the findings and the view on blocked sessions have in common: parties with their sessions, in the words of an operator.
 
 use super::end_session::{Ending, Frees};
-use super::lock_tree::{self, Node};
-use super::lock_waits::LockWaits;
 use super::logged::excerpt;
-use crate::facts::activity::locks::{Kind, LockWait, Party, Who};
+use crate::facts::activity::locks::{Kind, LockWait, LockWaits, Node, Party, Who, tree};
 use crate::facts::activity::{Activity, Prepared, Session, State};
 use crate::facts::rounded;
 use crate::finding::object;
@@ -31,7 +29,7 @@ impl<'a> Blocking<'a> {
         let locks = &activity.locks;
         blocking.nodes = locks.tree.get_or_init(|| {
             let ages: Vec<f64> = locks.parties.iter().map(|party| blocking.age(party)).collect();
-            lock_tree::tree(&locks.parties, &ages)
+            tree::tree(&locks.parties, &ages)
         });
         blocking
     }

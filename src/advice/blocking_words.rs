@@ -2,10 +2,9 @@
 
 use super::blocking::{Blocking, describe, name, of_session, query, wanted};
 use super::end_session::duration;
-use super::lock_tree;
 use super::logged::excerpt;
 use crate::facts::activity::State;
-use crate::facts::activity::locks::{LockWait, Party, Who};
+use crate::facts::activity::locks::{LockWait, Party, Who, tree};
 use crate::facts::rounded;
 use crate::finding::object;
 use serde_json::{Map, Value, json};
@@ -48,7 +47,7 @@ impl Blocking<'_> {
 
     /// Those at these places in the tree, who wait because of these roots, for evidence.
     pub fn waiting(&self, roots: &[usize], places: &[usize]) -> Waiting {
-        let waited = |place: &usize| lock_tree::waited(&self.activity.locks.parties, self.nodes[*place].party);
+        let waited = |place: &usize| tree::waited(&self.activity.locks.parties, self.nodes[*place].party);
         let direct = self.waits().blocked_by(roots);
         let row = |place: &usize| {
             let party = self.party(&self.nodes[*place]);

@@ -1,5 +1,6 @@
 //! Sessions that a client has left in a transaction: gathered by what ran last in them, which is where the code lost them.
 
+use super::blocking::Blocking;
 use super::end_session::duration;
 use super::end_sessions::{Endings, of_unchanged, verify_transactions};
 use super::logged::excerpt;
@@ -66,8 +67,8 @@ pub fn leaks<'a>(activity: &'a Activity, state: State, options: &Options) -> Vec
         longest_first(&mut leak.sessions);
     }
     if !leaks.is_empty() && !activity.locks.parties.is_empty() {
-        let waiters = activity.locks.waiters();
-        leaks.iter_mut().for_each(|leak| leak.blocked = blocked(&leak.sessions, activity, &waiters));
+        let blocking = Blocking::of(activity);
+        leaks.iter_mut().for_each(|leak| leak.blocked = blocked(&leak.sessions, &blocking));
     }
     leaks
 }
@@ -101,21 +102,11 @@ fn place_of(last: &str) -> &'static str {
 }
 
 /// How many wait because of these: for what they hold, or for one that does.
-fn blocked(sessions: &[&Session], activity: &Activity, waiters: &[Vec<usize>]) -> u64 {
+fn blocked(sessions: &[&Session], blocking: &Blocking) -> u64 {
     let ours: HashSet<Who> = sessions.iter().map(|session| Who::Process(session.pid)).collect();
-    let mut reached: Vec<bool> = activity.locks.parties.iter().map(|party| ours.contains(&party.who)).collect();
-    let mut next: Vec<usize> = (0..reached.len()).filter(|place| reached[*place]).collect();
-    let mut blocked = 0;
-    while let Some(place) = next.pop() {
-        for waiter in &waiters[place] {
-            if !reached[*waiter] {
-                reached[*waiter] = true;
-                next.push(*waiter);
-                blocked += 1;
-            }
-        }
-    }
-    blocked
+    let is_ours = |place: &usize| ours.contains(&blocking.party(&blocking.nodes[*place]).who);
+    let places: Vec<usize> = (0..blocking.nodes.len()).filter(is_ours).collect();
+    blocking.waits().held_up(&places, &vec![false; blocking.nodes.len()]).len() as u64
 }
 
 pub fn finding(leak: &Leak, activity: &Activity, severity: Severity, words: &Words) -> Finding {

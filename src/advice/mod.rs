@@ -21,8 +21,6 @@ pub mod index_ddl;
 pub mod index_selection;
 pub mod index_size;
 pub mod leaks;
-pub mod lock_tree;
-pub mod lock_waits;
 pub mod logged;
 pub mod long_running;
 pub mod lookups;

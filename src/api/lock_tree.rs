@@ -1,9 +1,8 @@
 //! `dbre.lock_tree()`, behind the view of that name.
 
 use crate::advice::blocking::{self, Blocking, pid};
-use crate::advice::lock_tree::Node;
 use crate::db;
-use crate::facts::activity::locks::{Party, Who};
+use crate::facts::activity::locks::{Node, Party, Who};
 use crate::facts::activity::{Activity, State};
 use pgrx::prelude::*;
 

@@ -1,9 +1,8 @@
 use crate::advice::blocking::{self, Blocking};
 use crate::advice::end_session::duration;
-use crate::advice::lock_tree;
 use crate::advice::logged::excerpt;
 use crate::facts::Facts;
-use crate::facts::activity::locks::{LockWait, Party};
+use crate::facts::activity::locks::{LockWait, Party, tree};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use serde_json::json;
@@ -190,7 +189,7 @@ fn outlook(blocking: &Blocking, circle: &[(usize, &LockWait)], overdue: bool) ->
         let next = circle[(number + 1) % circle.len()].0;
         wait.blockers.iter().any(|blocker| blocker.party == next && blocker.holds)
     });
-    let longest = circle.iter().map(|(party, _)| lock_tree::waited(parties, *party)).fold(0.0, f64::max);
+    let longest = circle.iter().map(|(party, _)| tree::waited(parties, *party)).fold(0.0, f64::max);
     match (overdue, holds) {
         (true, _) => format!(
             "That goes on for {} though deadlock_timeout is {timeout}: one of them has a longer one of its own.",

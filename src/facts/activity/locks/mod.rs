@@ -7,17 +7,19 @@ mod parties;
 mod read;
 mod relation_names;
 mod target;
+pub mod tree;
 mod usage;
+mod waits;
 
 pub use mode::{Mode, Modes};
 pub use parties::{Blocker, LockWait, Party, Who};
 pub use read::Snapshot;
 pub use target::{Kind, Target};
+pub use tree::Node;
 pub use usage::{FAST_PATH_SLOTS, ProcessLocks, Usage};
+pub use waits::LockWaits;
 
 use super::{Prepared, ReplicationSlot, Session, Slots};
-use crate::advice::lock_tree::Node;
-use crate::advice::lock_waits::LockWaits;
 use relation_names::RelationNames;
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -36,15 +38,6 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// Of each party, those that it blocks.
-    pub fn waiters(&self) -> Vec<Vec<usize>> {
-        let mut waiters = vec![Vec::new(); self.parties.len()];
-        for (place, party) in self.parties.iter().enumerate() {
-            party.waits.iter().flat_map(|wait| &wait.blockers).for_each(|blocker| waiters[blocker.party].push(place));
-        }
-        waiters
-    }
-
     /// For how many seconds each process has waited; not that of one that has only just begun.
     pub fn waited(&self) -> HashMap<i32, f64> {
         let waits = self.parties.iter().flat_map(|party| &party.waits);

@@ -1,7 +1,6 @@
 //! Whom somebody holds up, and who goes on when somebody ends. All by their places in the tree.
 
-use super::lock_tree::Node;
-use crate::facts::activity::locks::{Blocker, Party};
+use super::{Blocker, Node, Party};
 
 #[derive(Debug, Default)]
 pub struct LockWaits {
@@ -51,11 +50,11 @@ impl LockWaits {
         blocked
     }
 
-    /// In order, those whom it holds up, over however many others, but over none of these.
-    pub fn held_up(&self, root: usize, without: &[bool]) -> Vec<usize> {
+    /// In order, those whom these hold up, over however many others, but over none of `without`.
+    pub fn held_up(&self, roots: &[usize], without: &[bool]) -> Vec<usize> {
         let mut seen = without.to_vec();
-        seen[root] = true;
-        let (mut found, mut next) = (Vec::new(), vec![root]);
+        roots.iter().for_each(|root| seen[*root] = true);
+        let (mut found, mut next) = (Vec::new(), roots.to_vec());
         while let Some(place) = next.pop() {
             for waiter in &self.waiters[place] {
                 if !seen[*waiter] {
@@ -138,8 +137,8 @@ mod unit_tests {
         assert!(waits.freed(&[0]).is_empty());
         assert_eq!(waits.freed(&[1]), [4]);
         assert_eq!(waits.freed(&[0, 1]), [2, 3, 4]);
-        assert_eq!(waits.held_up(0, &[false; 5]), [2, 3]);
-        assert_eq!(waits.held_up(1, &[false, false, true, false, false]), [4]);
+        assert_eq!(waits.held_up(&[0], &[false; 5]), [2, 3]);
+        assert_eq!(waits.held_up(&[1], &[false, false, true, false, false]), [4]);
     }
 
     #[test]
@@ -153,7 +152,7 @@ mod unit_tests {
     #[test]
     fn a_circle_stays_when_who_holds_it_up_has_ended() {
         let waits = waits(&[&[], &[0, 2], &[1]]);
-        assert_eq!(waits.held_up(0, &[false; 3]), [1, 2]);
+        assert_eq!(waits.held_up(&[0], &[false; 3]), [1, 2]);
         assert!(waits.freed(&[0]).is_empty());
         assert_eq!(waits.freed(&[1]), [2]);
     }

@@ -1,6 +1,6 @@
 //! Who blocks whom as trees: each that waits or blocks once, below one of those that block it.
 
-use crate::facts::activity::locks::{Blocker, Party};
+use super::{Blocker, Party};
 use std::cmp::Reverse;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
