@@ -2,6 +2,7 @@
 
 use super::blocked_builds::{is_of_autovacuum, wait_alone};
 use super::blocked_in_turn::InTurn;
+use super::blocked_replay;
 use super::blocked_replication;
 use super::blocked_trees::{Reason, Tree, trees};
 use super::blocking::{self, Blocking};
@@ -99,7 +100,7 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
         },
         object: object_of(blocking, tree),
         weight: count as u64,
-        summary: summary(blocking, tree, waiting.longest_seconds),
+        summary: summary(blocking, tree, waiting.longest_seconds, blocked_replay::wait_for(blocking, &roots).is_some()),
         cause: format!(
             "{} {} because of {}, {} of them directly; the longest chain has {}.{}{}{}",
             roots.iter().take(HOLDERS_NAMED).map(|root| told(blocking, root)).collect::<Vec<_>>().join(" "),
@@ -141,9 +142,11 @@ fn object_of(blocking: &Blocking, tree: &Tree) -> String {
     format!("holders of {}", targets.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-fn summary(blocking: &Blocking, tree: &Tree, seconds: f64) -> String {
+/// `at_most`: since when it waits is written nowhere.
+fn summary(blocking: &Blocking, tree: &Tree, seconds: f64, at_most: bool) -> String {
     let roots = blocking.parties(&tree.roots);
-    let (waits, longest) = (sessions_wait(tree.waiting.len()), duration(seconds));
+    let (waits, at_most) = (sessions_wait(tree.waiting.len()), if at_most { "at most " } else { "" });
+    let longest = format!("{at_most}{}", duration(seconds));
     let others = match tree.others.len() {
         0 => String::new(),
         1 => ", and for another".to_string(),

@@ -26,7 +26,6 @@ pub fn tell(blocking: &Blocking, wait: &LockWait, finding: &mut Finding) {
         Kind::Page => candidates.len() > 1,
         _ => false,
     };
-    finding.summary = finding.summary.replace("; the longest for ", "; the longest for at most ");
     finding.cause += &format!(" Replay of WAL stands still on this standby: it waits for {}.", wait.target.name);
     if is_guess {
         let names: Vec<String> = candidates.iter().map(|party| blocking::name(party)).collect();
