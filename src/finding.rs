@@ -72,6 +72,12 @@ impl Finding {
             verify_sql: None,
         }
     }
+
+    /// Leaves what was found, for the caller to decide.
+    pub fn take_fix_away(&mut self) {
+        self.fix_sql = None;
+        self.risk = Finding::that_changes_nothing().risk;
+    }
 }
 
 /// How to undo `fix_sql`.

@@ -29,8 +29,7 @@ pub fn tell(blocking: &Blocking, wait: &LockWait, finding: &mut Finding) {
     finding.cause += &format!(" Replay of WAL stands still on this standby: it waits for {}.", wait.target.name);
     if is_guess {
         let names: Vec<String> = candidates.iter().map(|party| blocking::name(party)).collect();
-        finding.fix_sql = None;
-        finding.risk = Finding::that_changes_nothing().risk;
+        finding.take_fix_away();
         finding.cause += &format!(
             " No fix_sql: for which of these it waits the server does not say: {}. end_sql of dbre.lock_tree ends one.",
             listing(&names)

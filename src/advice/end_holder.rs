@@ -1,5 +1,6 @@
 //! How to let VACUUM remove what one holds back: by the kind of who does.
 
+use super::blocking::decisions;
 use super::end_loss::Work;
 use super::end_session::{Ending, Frees, duration};
 use super::holding_back::{Hold, Holder};
@@ -62,9 +63,9 @@ pub fn prepared_decision(prepared: &Prepared) -> Remedy {
         }),
         fix_sql: None,
         app_fix: format!(
-            "Ask the coordinator what became of it. Then, in database {}: commit prepared {gid}; or rollback prepared {gid};",
+            "Ask the coordinator what became of it. Then, in database {}: {}",
             prepared.database.as_deref().unwrap_or("?"),
-            gid = quote_literal(&prepared.gid)
+            decisions(prepared)
         ),
         risk: Finding::NO_RISK.to_string(),
         verify_sql: Some(format!(

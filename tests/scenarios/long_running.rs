@@ -1,6 +1,6 @@
 //! What runs long, what it is compared with, who holds back VACUUM: with real sessions on servers of their own.
 
-use crate::server::{Database, Server, execute, query, shown, text, trial, value, wait_until};
+use crate::server::{Database, Server, alone, execute, query, shown, text, trial, value, wait_until};
 use libtest_mimic::Trial;
 use postgres::Client;
 use serde_json::Value;
@@ -9,21 +9,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub fn trials(server: &Arc<Server>) -> Vec<Trial> {
-    let own = |name: &str, body: fn()| {
-        Trial::test(format!("long_running::{name}"), move || {
-            body();
-            Ok(())
-        })
-    };
     vec![
         trial(server, "long_running::statements_with_what_they_usually_take", usual_times),
         trial(server, "long_running::without_statistics_of_statements", no_statistics),
         trial(server, "long_running::a_role_without_rights_is_told_what_is_hidden", hidden),
         trial(server, "long_running::prepared_and_idle_transactions", transactions),
         trial(server, "long_running::maintenance_with_progress", maintenance),
-        own("commits_without_a_standby", no_standby),
-        own("autovacuum_to_prevent_wraparound", wraparound),
-        own("every_wait_event_has_a_meaning", wait_events),
+        alone("long_running::commits_without_a_standby", no_standby),
+        alone("long_running::autovacuum_to_prevent_wraparound", wraparound),
+        alone("long_running::every_wait_event_has_a_meaning", wait_events),
     ]
 }
 

@@ -133,8 +133,7 @@ fn may_be_elected(blocking: &Blocking, tree: &Tree, finding: &mut Finding) {
         Severity::critical => Severity::high,
         _ => Severity::medium,
     };
-    finding.fix_sql = None;
-    finding.risk = Finding::that_changes_nothing().risk;
+    finding.take_fix_away();
     finding.cause.push_str(&format!(
         " No fix_sql, for it may be so by design: a leader holds such a lock while it works elsewhere, and those that would follow wait \
          for its end, each in a connection of its own. Look at whose the connection of the holder is (application, address), and \
