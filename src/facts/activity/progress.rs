@@ -1,5 +1,6 @@
 //! How far long commands are: what the server's progress views show.
 
+use super::locks::qualified_name;
 use crate::db;
 use pgrx::pg_sys;
 
@@ -66,9 +67,9 @@ pub fn read() -> Vec<Progress> {
         let index = oid(row.take_option());
         // SAFETY: set before a session's first statement, and not changed.
         if progress.database_oid == Some(unsafe { pg_sys::MyDatabaseId }.to_u32()) {
-            progress.relation = progress.relation_oid.and_then(relation_name);
+            progress.relation = progress.relation_oid.and_then(qualified_name);
             progress.frozen_age = progress.relation_oid.and_then(frozen_age);
-            progress.index = index.and_then(relation_name);
+            progress.index = index.and_then(qualified_name);
         }
         progress
     })
@@ -86,18 +87,5 @@ fn frozen_age(oid: u32) -> Option<i64> {
         pg_sys::ReleaseSysCache(tuple);
         let next = pg_sys::ReadNextFullTransactionId().value as u32;
         (frozen >= pg_sys::FirstNormalTransactionId.into_inner()).then(|| i64::from(next.wrapping_sub(frozen) as i32))
-    }
-}
-
-/// Qualified and quoted. None: it is gone.
-fn relation_name(oid: u32) -> Option<String> {
-    // SAFETY: within a transaction, which lookups in the catalogs need; the names, if there are any, are copies in our memory.
-    unsafe {
-        let name = pg_sys::get_rel_name(oid.into());
-        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid.into()));
-        if name.is_null() || schema.is_null() {
-            return None;
-        }
-        Some(format!("{}.{}", db::quote_identifier(&db::string(schema)), db::quote_identifier(&db::string(name))))
     }
 }

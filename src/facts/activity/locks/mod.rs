@@ -14,6 +14,7 @@ mod waits;
 pub use mode::{Mode, Modes};
 pub use parties::{Blocker, LockWait, Party, Who};
 pub use read::Snapshot;
+pub use relation_names::qualified_name;
 pub use target::{Kind, Target};
 pub use tree::Node;
 pub use usage::{FAST_PATH_SLOTS, ProcessLocks, Usage};

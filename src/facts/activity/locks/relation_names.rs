@@ -110,15 +110,10 @@ impl<'a> RelationNames<'a> {
                 None => RelationName::Unknown { oid, why: "pg_class is locked".to_string() },
             };
         }
-        // SAFETY: catalog lookups; the locks that they take are held already.
-        unsafe {
-            let name = pg_sys::get_rel_name(oid.into());
-            if name.is_null() {
-                return RelationName::Unknown { oid, why: "not visible yet, or dropped".to_string() };
-            }
-            let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid.into()));
-            let quoted = |name| db::quote_identifier(&db::string(name));
-            RelationName::Known(format!("{}.{}", quoted(schema), quoted(name)))
+        // The locks that the lookup takes are held already.
+        match qualified_name(oid) {
+            Some(name) => RelationName::Known(name),
+            None => RelationName::Unknown { oid, why: "not visible yet, or dropped".to_string() },
         }
     }
 
@@ -132,6 +127,19 @@ impl<'a> RelationNames<'a> {
     /// To be called in the end; an error releases what is held all the same.
     pub fn close(mut self) {
         self.release();
+    }
+}
+
+/// Qualified and quoted. None: it is not visible yet, or gone, with its schema or without.
+pub fn qualified_name(oid: u32) -> Option<String> {
+    // SAFETY: catalog lookups; the names, if there are any, are ours.
+    unsafe {
+        let name = pg_sys::get_rel_name(oid.into());
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid.into()));
+        if name.is_null() || schema.is_null() {
+            return None;
+        }
+        Some(format!("{}.{}", db::quote_identifier(&db::string(schema)), db::quote_identifier(&db::string(name))))
     }
 }
 
