@@ -1,7 +1,7 @@
 //! Which blocked sessions are whose matter: each is reported by the rule that knows what to do about it, once for each that has to
 //! end before it goes on.
 
-use super::blocking::{self, Blocking};
+use super::blocking::Blocking;
 use crate::facts::activity::State;
 use crate::facts::activity::locks::{Kind, LockWait, LockWaits, Mode, Party, Who};
 use crate::facts::migration::text::lexer::{self, Tokens};
@@ -149,7 +149,7 @@ fn reason(blocking: &Blocking, root: &Party, direct: &[usize]) -> Reason {
 /// An autovacuum that is not to prevent wraparound yields to whom it blocks.
 pub fn is_vacuum(blocking: &Blocking, party: &Party) -> bool {
     let Some(session) = blocking.session(party) else { return false };
-    let query = blocking::query(session).unwrap_or_default();
+    let query = session.query.as_deref().unwrap_or_default();
     match session.kind.as_str() {
         "autovacuum worker" => session.prevents_wraparound(),
         _ => {

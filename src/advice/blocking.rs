@@ -45,7 +45,7 @@ impl<'a> Blocking<'a> {
 
     /// It waits for an advisory lock, for its session as far as its statement tells.
     fn keeps(&self, party: &Party) -> bool {
-        let text = self.session(party).and_then(query).unwrap_or_default().to_lowercase();
+        let text = self.session(party).and_then(|session| session.query.as_deref()).unwrap_or_default().to_lowercase();
         party.waits.iter().any(|wait| wait.target.kind == Kind::Advisory) && !text.contains("_xact_")
     }
 
@@ -125,7 +125,7 @@ pub fn of_session(session: &Session) -> Map<String, Value> {
         "state_seconds": session.state_seconds.map(rounded),
         "transaction_seconds": session.transaction_seconds.map(rounded),
         "transaction_id": session.transaction_id,
-        "query": query(session).map(excerpt),
+        "query": session.query.as_deref().map(excerpt),
     }
 }
 
@@ -153,11 +153,6 @@ pub fn describe(session: &Session) -> String {
         application => format!(", {}", excerpt(application)),
     };
     format!("process {pid} ({}@{}{application})", of(&session.role), of(&session.database))
-}
-
-/// Its statement, unless that is hidden from the caller.
-pub fn query(session: &Session) -> Option<&str> {
-    session.query.as_deref().filter(|_| !session.hidden)
 }
 
 /// `ACCESS EXCLUSIVE on relation public.orders`

@@ -1,6 +1,6 @@
 //! Parties of the lock tree in the words of findings.
 
-use super::blocking::{Blocking, describe, name, of_session, query, wanted};
+use super::blocking::{Blocking, describe, name, of_session, wanted};
 use super::end_session::duration;
 use super::logged::excerpt;
 use crate::facts::activity::State;
@@ -61,7 +61,7 @@ impl Blocking<'_> {
                 "blocked_by": wait.map(|wait| self.names(wait)),
                 "user": session.and_then(|session| session.role.as_deref()),
                 "application": session.map(|session| session.application.as_str()),
-                "query": session.and_then(query).map(excerpt),
+                "query": session.and_then(|session| session.query.as_deref()).map(excerpt),
             })
         };
         Waiting {
@@ -128,7 +128,7 @@ impl Blocking<'_> {
     /// A sentence, where there is one.
     pub fn last_statement(&self, party: &Party) -> String {
         let Some(session) = self.session(party) else { return String::new() };
-        match query(session).map(|query| query.trim_end_matches([';', ' ', '\n'])).filter(|query| !query.is_empty()) {
+        match session.query.as_deref().map(|query| query.trim_end_matches([';', ' ', '\n'])).filter(|query| !query.is_empty()) {
             Some(text) => match session.state {
                 Some(State::Active) => format!(" It runs: {}.", excerpt(text)),
                 _ => format!(" Its last statement was: {}.", excerpt(text)),

@@ -79,9 +79,8 @@ impl Kind {
 const COPY_BYTES_PER_SECOND: f64 = 1000.0;
 
 fn stalls(session: &Session, progress: Option<&Progress>) -> bool {
-    let to_client = session.wait.as_ref().is_some_and(|wait| wait.kind == "Client");
     let got = session.query_seconds.zip(progress.and_then(|progress| progress.done));
-    to_client && got.is_some_and(|(seconds, bytes)| (bytes as f64) < seconds * COPY_BYTES_PER_SECOND)
+    session.waits_for_client() && got.is_some_and(|(seconds, bytes)| (bytes as f64) < seconds * COPY_BYTES_PER_SECOND)
 }
 
 pub struct Running<'a> {

@@ -98,7 +98,7 @@ fn row(
         blocking.database(party).map(str::to_string),
         session.map(|session| session.application.clone()),
         session.and_then(|session| session.transaction_seconds).or_else(|| prepared.map(|one| one.seconds)),
-        session.and_then(blocking::query).map(str::to_string),
+        session.and_then(|session| session.query.clone()),
         blocking::holds(party),
         prepared.map(|one| one.gid.clone()),
         blocking.ending(party).ok().map(|ending| ending.sql),

@@ -97,7 +97,7 @@ fn judge(
     let waiting = activity.clients().filter(in_manager).count();
     let (most, of_most) = sessions[0];
     let relations = of_most.fast_path + of_most.weak_relations_shared;
-    let statement = blocking::query(most).map_or(String::new(), |query| format!(" Its statement: {}.", excerpt(query)));
+    let statement = most.query.as_deref().map_or(String::new(), |query| format!(" Its statement: {}.", excerpt(query)));
     Finding {
         severity: if waiting as f64 >= options.number("waiting") { Severity::high } else { RULE.severity },
         object: format!("database {database}"),
@@ -121,7 +121,7 @@ fn judge(
                 "application": session.application,
                 "fast_path_locks": process.fast_path,
                 "relation_locks_beyond": process.weak_relations_shared,
-                "query": blocking::query(session).map(excerpt),
+                "query": session.query.as_deref().map(excerpt),
             })).collect::<Vec<_>>(),
         },
         app_fix: Some(

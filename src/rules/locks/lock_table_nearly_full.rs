@@ -113,6 +113,6 @@ fn shown(activity: &Activity, process: &ProcessLocks) -> Value {
         "user": session.and_then(|session| session.role.as_deref()),
         "database": session.and_then(|session| session.database.as_deref()),
         "application": session.map(|session| session.application.as_str()),
-        "query": session.and_then(crate::advice::blocking::query).map(crate::advice::logged::excerpt),
+        "query": session.and_then(|session| session.query.as_deref()).map(crate::advice::logged::excerpt),
     })
 }

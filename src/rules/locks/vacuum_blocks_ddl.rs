@@ -102,7 +102,7 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
             "{} ({who}) {doing}.{} {}{}{}{}",
             capital(name),
             blocking.last_statement(root),
-            match at_pin(session) {
+            match session.waits_at("BufferPin") {
                 true => {
                     "At this moment it waits for a page that somebody has pinned (BufferPin), whom the server does not name: if it lasts, \
                      it does not go on before that one does. Look for long statements and open cursors on the table (dbre.long_running). "
@@ -120,7 +120,7 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
                 ),
                 None => format!(
                     "Nobody waits for those alone that wait for it: no fix_sql, they {}are cancelled where they run.",
-                    if at_pin(session) { "" } else { "go on when it is done, or " }
+                    if session.waits_at("BufferPin") { "" } else { "go on when it is done, or " }
                 ),
             },
             match tree.others.is_empty() {
@@ -141,10 +141,6 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
         verify_sql: Some(blocking::verify_sql(&[root], &[])),
         ..Finding::that_changes_nothing()
     })
-}
-
-fn at_pin(session: &Session) -> bool {
-    session.wait.as_ref().is_some_and(|wait| wait.event.eq_ignore_ascii_case("BufferPin"))
 }
 
 fn named(session: &Session) -> &'static str {

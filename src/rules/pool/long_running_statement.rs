@@ -72,7 +72,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
     let activity = facts.activity();
     let long = |session: &Session, kind: Kind| {
         let least = if kind.is_dear() { "maintenance_seconds" } else { "min_seconds" };
-        let waits = session.wait.as_ref().is_some_and(|wait| wait.kind == "Lock" || wait.event == "SyncRep");
+        let waits = session.waits_for_lock() || session.waits_at("SyncRep");
         !waits && session.query_seconds.is_some_and(|seconds| seconds >= options.number(least))
     };
     Ok(statements(activity, long).iter().map(|(kind, sessions)| judge(activity, *kind, sessions, options)).collect())

@@ -30,12 +30,8 @@ fn wait(session: &Session, kind: Kind, name: String, seconds: Option<f64>) -> Lo
     }
 }
 
-fn waits_at(session: &Session, event: &str) -> bool {
-    session.wait.as_ref().is_some_and(|wait| wait.event.eq_ignore_ascii_case(event))
-}
-
 fn safe_snapshots(sessions: &[Session]) -> Vec<Unlocked> {
-    let waiting: Vec<&Session> = sessions.iter().filter(|session| waits_at(session, "SafeSnapshot")).collect();
+    let waiting: Vec<&Session> = sessions.iter().filter(|session| session.waits_at("SafeSnapshot")).collect();
     let blockers = read::safe_snapshot_blockers(&waiting.iter().map(|session| session.pid).collect::<Vec<_>>());
     let wait = |session: &Session| {
         let blockers = blockers.get(&session.pid)?.iter().map(|pid| Who::Process(*pid)).collect();
@@ -54,7 +50,7 @@ fn recovery(sessions: &[Session]) -> Option<Unlocked> {
     let in_transaction: Vec<&Session> = sessions.iter().filter(ends).collect();
     let with_snapshot = in_transaction.iter().copied().filter(|session| session.snapshot_age.is_some());
     let (kind, name, blockers): (_, _, Vec<&Session>) = match () {
-        () if waits_at(startup, "RecoveryConflictSnapshot") => {
+        () if startup.waits_at("RecoveryConflictSnapshot") => {
             let oldest = oldest_snapshots(with_snapshot.collect());
             let databases = oldest.chunk_by(|one, other| one.database_oid == other.database_oid).count();
             let name = match databases {
@@ -63,7 +59,7 @@ fn recovery(sessions: &[Session]) -> Option<Unlocked> {
             };
             (Kind::VirtualTransaction, name, oldest)
         }
-        () if waits_at(startup, "BufferPin") => {
+        () if startup.waits_at("BufferPin") => {
             let all: Vec<&Session> = with_snapshot.collect();
             let name = match all.len() {
                 0 | 1 => "a page that a query looks at".to_string(),
@@ -71,7 +67,7 @@ fn recovery(sessions: &[Session]) -> Option<Unlocked> {
             };
             (Kind::Page, name, all)
         }
-        () if waits_at(startup, "RecoveryConflictTablespace") => {
+        () if startup.waits_at("RecoveryConflictTablespace") => {
             (Kind::Object, "the end of all transactions, to drop a tablespace".to_string(), in_transaction)
         }
         () => return None,
@@ -91,7 +87,7 @@ fn oldest_snapshots(mut sessions: Vec<&Session>) -> Vec<&Session> {
 
 /// A VACUUM that has to clean up a page which somebody has pinned, as a cursor on it does for as long as it is open.
 fn pinned(vacuum: &Session, sessions: &[Session], entries: &[Entry], names: &mut RelationNames) -> Option<Unlocked> {
-    if !waits_at(vacuum, "BufferPin") {
+    if !vacuum.waits_at("BufferPin") {
         return None;
     }
     let own = vacuum.leader.unwrap_or(vacuum.pid);
