@@ -60,5 +60,5 @@ fn party<'a>(blocking: &Blocking<'a>, place: usize) -> &'a Party {
 }
 
 fn is_autovacuum(blocking: &Blocking, party: &Party) -> bool {
-    blocking.session(party).is_some_and(|session| session.kind == "autovacuum worker")
+    blocking.session(party.who).is_some_and(|session| session.kind == "autovacuum worker")
 }

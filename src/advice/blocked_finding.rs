@@ -154,12 +154,12 @@ fn summary(blocking: &Blocking, tree: &Tree, seconds: f64, at_most: bool) -> Str
     };
     match roots.as_slice() {
         [root] => {
-            let (who, doing) = (blocking.described(root), blocking.doing(root));
+            let (who, doing) = (blocking.described(root.who), blocking.doing(root));
             format!("{waits} for {who}, which {doing}{others}; the longest for {longest}")
         }
         _ => {
             let mut named: Vec<String> =
-                roots.iter().take(HOLDERS_NAMED).map(|root| blocking.described(root)).collect();
+                roots.iter().take(HOLDERS_NAMED).map(|root| blocking.described(root.who)).collect();
             if roots.len() > HOLDERS_NAMED {
                 named.push("…".to_string());
             }
@@ -173,7 +173,7 @@ fn summary(blocking: &Blocking, tree: &Tree, seconds: f64, at_most: bool) -> Str
 fn told(blocking: &Blocking, root: &Party) -> String {
     format!(
         "{} {}.{}{}",
-        capital(&blocking.described(root)),
+        capital(&blocking.described(root.who)),
         blocking.doing(root),
         blocking.last_statement(root),
         blocking::holds(root).map_or(String::new(), |holds| format!(" It holds {holds}.")),
@@ -230,7 +230,7 @@ fn cancel(blocking: &Blocking, tree: &Tree) -> (Result<Script, String>, usize) {
     let in_front = waits.blocked_by(&tree.roots);
     let cheap = |place: &usize| {
         let party = blocking.party(&blocking.nodes[*place]);
-        let client = blocking.session(party).is_some_and(|session| session.is_client() || session.hidden);
+        let client = blocking.session(party.who).is_some_and(|session| session.is_client() || session.hidden);
         client && !blocking.is_dear(party)
     };
     let cancelled: Vec<usize> = tree.waiting.iter().copied().filter(|place| in_front[*place] && cheap(place)).collect();

@@ -35,8 +35,7 @@ impl<'a> InTurn<'a> {
     }
 
     pub fn tell(&self, blocking: &Blocking, finding: &mut Finding) {
-        let party = |who: &Who| Party { who: *who, waits: Vec::new(), holds: Vec::new() };
-        let mut named: Vec<String> = self.next.iter().take(NAMED).map(|who| blocking.described(&party(who))).collect();
+        let mut named: Vec<String> = self.next.iter().take(NAMED).map(|who| blocking.described(*who)).collect();
         if self.next.len() > NAMED {
             named.push(format!("{} more", self.next.len() - NAMED));
         }
@@ -57,20 +56,20 @@ impl<'a> InTurn<'a> {
             ),
         };
         finding.cause.push_str(&format!(" {what}: {named}."));
-        let shown: Vec<String> = self.next.iter().take(SHOWN).map(|who| name(&party(who))).collect();
+        let shown: Vec<String> = self.next.iter().take(SHOWN).map(|who| name(*who)).collect();
         finding.evidence.insert("may_hold_it_up_next".to_string(), shown.into());
         finding.evidence.insert("may_hold_it_up_next_count".to_string(), self.next.len().into());
     }
 
     /// Of those that wait, which may go on waiting for another: the process, and when its statement began.
     pub fn statements(&self, blocking: &Blocking) -> Vec<String> {
-        self.waits.iter().filter_map(|(party, _)| statement(blocking.session(party)?)).collect()
+        self.waits.iter().filter_map(|(party, _)| statement(blocking.session(party.who)?)).collect()
     }
 }
 
 /// It says itself that it waits for the last of them.
 fn is_last(blocking: &Blocking, party: &Party) -> bool {
-    let progress = blocking.session(party).and_then(|session| blocking.activity.progress_of(session));
+    let progress = blocking.session(party.who).and_then(|session| blocking.activity.progress_of(session));
     let counts = progress.filter(|progress| progress.unit.as_deref() == Some("transactions"));
     counts.and_then(|progress| Some(progress.total? - progress.done? <= 1)).unwrap_or(false)
 }

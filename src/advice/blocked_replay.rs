@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// The wait of the startup process for one of these roots, which is no wait for a lock.
 pub fn wait_for<'a>(blocking: &Blocking<'a>, roots: &[&Party]) -> Option<&'a LockWait> {
     let parties = &blocking.activity.locks.parties;
-    let startup = |party: &&Party| blocking.session(party).is_some_and(|session| session.kind == "startup");
+    let startup = |party: &&Party| blocking.session(party.who).is_some_and(|session| session.kind == "startup");
     let for_root = |wait: &&LockWait| {
         wait.blockers.iter().any(|blocker| roots.iter().any(|root| root.who == parties[blocker.party].who))
     };
@@ -28,7 +28,7 @@ pub fn tell(blocking: &Blocking, wait: &LockWait, finding: &mut Finding) {
     };
     finding.cause += &format!(" Replay of WAL stands still on this standby: it waits for {}.", wait.target.name);
     if is_guess {
-        let names: Vec<String> = candidates.iter().map(|party| blocking::name(party)).collect();
+        let names: Vec<String> = candidates.iter().map(|party| blocking::name(party.who)).collect();
         finding.take_fix_away();
         finding.cause += &format!(
             " No fix_sql: for which of these it waits the server does not say: {}. end_sql of dbre.lock_tree ends one.",

@@ -7,7 +7,7 @@ use crate::finding::{Finding, Severity};
 /// Says so of those at these places, which is never less than high: the publisher keeps WAL, and removes no rows of its catalogs, until
 /// they go on.
 pub fn tell(blocking: &Blocking, waiting: &[usize], finding: &mut Finding) {
-    let stops = |party: &&Party| stops(blocking, party).map(|what| (name(party), what));
+    let stops = |party: &&Party| stops(blocking, party).map(|what| (name(party.who), what));
     let stopped: Vec<(String, String)> = blocking.parties(waiting).iter().filter_map(stops).collect();
     let Some((_, first)) = stopped.first() else { return };
     finding.severity = finding.severity.min(Severity::high);
@@ -23,7 +23,7 @@ pub fn tell(blocking: &Blocking, waiting: &[usize], finding: &mut Finding) {
 
 /// `the apply worker of subscription s`
 fn stops(blocking: &Blocking, party: &Party) -> Option<String> {
-    let session = blocking.session(party)?;
+    let session = blocking.session(party.who)?;
     if let Some(worker) = session.kind.strip_prefix("logical replication ") {
         let of = blocking.activity.subscriptions.get(&session.pid);
         return Some(format!(

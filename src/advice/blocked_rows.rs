@@ -55,9 +55,9 @@ fn judge(blocking: &Blocking, options: &Options, relation: (u32, u32), places: &
              turn: no wait has lasted {} yet, and the statement of the {} has run for {}.{} Such a row takes one transaction at a time, \
              with however many connections. No fix_sql: the transactions that are waited for end by themselves, and the next comes.",
             duration(least),
-            blocking.described(longest),
+            blocking.described(longest.who),
             duration(seconds),
-            blocking.session(longest).and_then(|session| session.query.as_deref()).map_or(String::new(), |query| format!(
+            blocking.session(longest.who).and_then(|session| session.query.as_deref()).map_or(String::new(), |query| format!(
                 " It runs: {}.",
                 excerpt(query)
             )),
@@ -87,7 +87,8 @@ fn judge(blocking: &Blocking, options: &Options, relation: (u32, u32), places: &
 /// Whose statement has run for longest; one that commits within may have waited only for a moment.
 fn longest<'a>(blocking: &Blocking, parties: &[&'a Party]) -> Option<(f64, &'a Party)> {
     let of_party = |party: &&'a Party| {
-        let session = blocking.session(party).filter(|session| session.runs() && !session.has_committed_within())?;
+        let session =
+            blocking.session(party.who).filter(|session| session.runs() && !session.has_committed_within())?;
         Some((session.query_seconds?, *party))
     };
     parties.iter().filter_map(of_party).max_by(|one, other| one.0.total_cmp(&other.0))

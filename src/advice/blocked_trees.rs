@@ -148,7 +148,7 @@ fn reason(blocking: &Blocking, root: &Party, direct: &[usize]) -> Reason {
 
 /// An autovacuum that is not to prevent wraparound yields to whom it blocks.
 pub fn is_vacuum(blocking: &Blocking, party: &Party) -> bool {
-    let Some(session) = blocking.session(party) else { return false };
+    let Some(session) = blocking.session(party.who) else { return false };
     let query = session.query.as_deref().unwrap_or_default();
     match session.kind.as_str() {
         "autovacuum worker" => session.prevents_wraparound(),
@@ -174,7 +174,7 @@ fn queues(blocking: &Blocking) -> Vec<Queue> {
     for (place, node) in blocking.nodes.iter().enumerate() {
         let party = blocking.party(node);
         if let Some(wait) = party.waits.iter().find(strong)
-            && blocking.session(party).is_some_and(|session| session.is_client())
+            && blocking.session(party.who).is_some_and(|session| session.is_client())
         {
             let key = (wait.target.database, wait.target.relation);
             by_relation.entry(key).or_insert((&wait.target.name, Vec::new())).1.push(place);

@@ -45,7 +45,7 @@ impl<'a> Blocking<'a> {
 
     /// It waits for an advisory lock, for its session as far as its statement tells.
     fn keeps(&self, party: &Party) -> bool {
-        let text = self.session(party).and_then(|session| session.query.as_deref()).unwrap_or_default().to_lowercase();
+        let text = self.session(party.who).and_then(|session| session.query.as_deref()).unwrap_or_default().to_lowercase();
         party.waits.iter().any(|wait| wait.target.kind == Kind::Advisory) && !text.contains("_xact_")
     }
 
@@ -53,15 +53,15 @@ impl<'a> Blocking<'a> {
         places.iter().map(|place| self.party(&self.nodes[*place])).collect()
     }
 
-    pub fn session(&self, party: &Party) -> Option<&'a Session> {
-        match party.who {
+    pub fn session(&self, who: Who) -> Option<&'a Session> {
+        match who {
             Who::Process(pid) => self.sessions.get(&pid).copied(),
             Who::Prepared(_) => None,
         }
     }
 
-    pub fn prepared(&self, party: &Party) -> Option<&'a Prepared> {
-        match party.who {
+    pub fn prepared(&self, who: Who) -> Option<&'a Prepared> {
+        match who {
             Who::Process(_) => None,
             Who::Prepared(id) => self.activity.prepared.iter().find(|one| one.transaction_id.parse() == Ok(id)),
         }
@@ -69,8 +69,8 @@ impl<'a> Blocking<'a> {
 
     /// Seconds that its transaction has taken so far.
     fn age(&self, party: &Party) -> f64 {
-        let of_session = self.session(party).and_then(|session| session.transaction_seconds);
-        of_session.or_else(|| self.prepared(party).map(|one| one.seconds)).unwrap_or(0.0)
+        let of_session = self.session(party.who).and_then(|session| session.transaction_seconds);
+        of_session.or_else(|| self.prepared(party.who).map(|one| one.seconds)).unwrap_or(0.0)
     }
 
     /// The session that asks is itself in the tree.
@@ -79,8 +79,8 @@ impl<'a> Blocking<'a> {
     }
 
     pub fn database(&self, party: &Party) -> Option<&'a str> {
-        let of_session = self.session(party).and_then(|session| session.database.as_deref());
-        of_session.or_else(|| self.prepared(party).and_then(|one| one.database.as_deref()))
+        let of_session = self.session(party.who).and_then(|session| session.database.as_deref());
+        of_session.or_else(|| self.prepared(party.who).and_then(|one| one.database.as_deref()))
     }
 
     /// It is what the caller wants to know about.
@@ -92,16 +92,16 @@ impl<'a> Blocking<'a> {
         if self.is_caller(party) {
             return Err("it is the session that asks: COMMIT or ROLLBACK ends its transaction".to_string());
         }
-        if let Some(prepared) = self.prepared(party) {
+        if let Some(prepared) = self.prepared(party.who) {
             return Err(format!(
                 "it is prepared, and only its owner or a superuser may decide, in database {}: {}",
                 prepared.database.as_deref().unwrap_or_default(),
                 decisions(prepared)
             ));
         }
-        match self.session(party) {
+        match self.session(party.who) {
             Some(session) => Ending::of(session, frees(party), self.activity),
-            None => Err(format!("{} has begun, or ended, since the sessions were read", name(party))),
+            None => Err(format!("{} has begun, or ended, since the sessions were read", name(party.who))),
         }
     }
 }
@@ -129,8 +129,8 @@ pub fn of_session(session: &Session) -> Map<String, Value> {
     }
 }
 
-pub fn name(party: &Party) -> String {
-    match party.who {
+pub fn name(who: Who) -> String {
+    match who {
         Who::Process(pid) => format!("process {pid}"),
         Who::Prepared(id) => format!("prepared transaction {id}"),
     }
@@ -204,11 +204,10 @@ fn cured(condition: &str) -> String {
 
 /// A parallel worker that waits is its leader in the tree.
 fn none_in_tree(parties: &[&Party], condition: &str) -> String {
-    let pids: Vec<String> = parties.iter().filter_map(|party| pid(party)).map(|pid| pid.to_string()).collect();
-    let prepared = parties.iter().filter_map(|party| match party.who {
-        Who::Process(_) => None,
-        Who::Prepared(id) => Some(format!("path = 'prepared {id}'")),
-    });
+    let (processes, prepared): (Vec<Who>, Vec<Who>) =
+        parties.iter().map(|party| party.who).partition(|who| who.pid().is_some());
+    let pids: Vec<String> = processes.iter().map(Who::to_string).collect();
+    let prepared = prepared.iter().map(|who| format!("path = '{who}'"));
     let processes = match pids.as_slice() {
         [] => None,
         [pid] => Some(format!("pid = {pid}")),
@@ -217,12 +216,4 @@ fn none_in_tree(parties: &[&Party], condition: &str) -> String {
     let each: Vec<String> = processes.into_iter().chain(prepared).collect();
     let which = if each.len() == 1 { each[0].clone() } else { format!("({})", each.join(" or ")) };
     format!("not exists (select from dbre.lock_tree where {which} and {condition})")
-}
-
-/// Of the process, or of the leader of parallel workers.
-pub fn pid(party: &Party) -> Option<i32> {
-    match party.who {
-        Who::Process(pid) => Some(pid),
-        Who::Prepared(_) => None,
-    }
 }

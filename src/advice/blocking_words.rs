@@ -23,11 +23,11 @@ pub struct Waiting {
 impl Blocking<'_> {
     /// What is known of it, for evidence.
     pub fn of_root(&self, party: &Party) -> Map<String, Value> {
-        let mut evidence = match self.session(party) {
+        let mut evidence = match self.session(party.who) {
             Some(session) => of_session(session),
             None => Map::new(),
         };
-        if let Some(prepared) = self.prepared(party) {
+        if let Some(prepared) = self.prepared(party.who) {
             evidence.extend(object! {
                 "gid": prepared.gid,
                 "transaction_id": prepared.transaction_id,
@@ -52,7 +52,7 @@ impl Blocking<'_> {
         let row = |place: &usize| {
             let party = self.party(&self.nodes[*place]);
             let wait = party.waits.first();
-            let session = self.session(party);
+            let session = self.session(party.who);
             json!({
                 "pid": wait.map(|wait| wait.pid),
                 "depth": self.nodes[*place].depth,
@@ -75,7 +75,7 @@ impl Blocking<'_> {
     fn names(&self, wait: &LockWait) -> Vec<Value> {
         let who = |party: usize| match self.activity.locks.parties[party].who {
             Who::Process(pid) => json!(pid),
-            Who::Prepared(id) => json!(format!("prepared {id}")),
+            prepared => json!(prepared.to_string()),
         };
         wait.blockers.iter().take(WAITING_SHOWN).map(|blocker| who(blocker.party)).collect()
     }
@@ -87,21 +87,21 @@ impl Blocking<'_> {
 
     /// Stays the same while the same session, or prepared transaction, does it.
     pub fn identity(&self, party: &Party) -> String {
-        match (self.session(party), self.prepared(party)) {
+        match (self.session(party.who), self.prepared(party.who)) {
             (Some(session), _) => {
                 format!("session {} since {}", session.pid, session.backend_start.as_deref().unwrap_or("?"))
             }
             (None, Some(prepared)) => format!("prepared transaction {:?}", prepared.gid),
-            (None, None) => name(party),
+            (None, None) => name(party.who),
         }
     }
 
     /// `is idle in a transaction of 12 min`, after its name.
     pub fn doing(&self, party: &Party) -> String {
-        if let Some(prepared) = self.prepared(party) {
+        if let Some(prepared) = self.prepared(party.who) {
             return format!("was prepared {} ago", duration(prepared.seconds));
         }
-        let Some(session) = self.session(party) else {
+        let Some(session) = self.session(party.who) else {
             return match self.is_caller(party) {
                 true => "is the session that asks".to_string(),
                 false => "has begun, or ended, since the sessions were read".to_string(),
@@ -127,7 +127,7 @@ impl Blocking<'_> {
 
     /// A sentence, where there is one.
     pub fn last_statement(&self, party: &Party) -> String {
-        let Some(session) = self.session(party) else { return String::new() };
+        let Some(session) = self.session(party.who) else { return String::new() };
         match session.query.as_deref().map(|query| query.trim_end_matches([';', ' ', '\n'])).filter(|query| !query.is_empty()) {
             Some(text) => match session.state {
                 Some(State::Active) => format!(" It runs: {}.", excerpt(text)),
@@ -139,13 +139,13 @@ impl Blocking<'_> {
     }
 
     /// `process 4711 (app@shop, web)`
-    pub fn described(&self, party: &Party) -> String {
-        if let Some(prepared) = self.prepared(party) {
+    pub fn described(&self, who: Who) -> String {
+        if let Some(prepared) = self.prepared(who) {
             return format!("the prepared transaction {:?} of {}", prepared.gid, prepared.owner);
         }
-        match self.session(party) {
+        match self.session(who) {
             Some(session) => describe(session),
-            None => name(party),
+            None => name(who),
         }
     }
 }

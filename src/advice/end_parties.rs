@@ -22,7 +22,7 @@ impl Blocking<'_> {
             [one] => one.risk.clone(),
             _ => {
                 let of_party =
-                    |(party, ending): (&&Party, &Ending)| format!("{}: {}", self.described(party), ending.risk);
+                    |(party, ending): (&&Party, &Ending)| format!("{}: {}", self.described(party.who), ending.risk);
                 let mut named: Vec<String> = parties.iter().zip(&endings).take(NAMED).map(of_party).collect();
                 if endings.len() > NAMED {
                     named.push(format!("{} more likewise.", endings.len() - NAMED));
@@ -42,7 +42,7 @@ impl Blocking<'_> {
             Ok(ending) => format!(" (to end it: {})", ending.sql),
             Err(why) => format!(" ({why})"),
         };
-        let one = |party: &&Party| format!("{}, which {}{}", self.described(party), self.doing(party), how(party));
+        let one = |party: &&Party| format!("{}, which {}{}", self.described(party.who), self.doing(party), how(party));
         let mut named: Vec<String> = parties.iter().take(NAMED).map(one).collect();
         if parties.len() > NAMED {
             named.push(format!("and {} more (column end_sql of dbre.lock_tree)", parties.len() - NAMED));
@@ -53,14 +53,14 @@ impl Blocking<'_> {
     /// Its statement is all that its transaction is, and waits at its start. The transaction id does not tell: the request for ACCESS
     /// EXCLUSIVE takes one, for the standbys, before it waits.
     pub fn has_done_nothing(&self, party: &Party) -> bool {
-        let Some(session) = self.session(party) else { return false };
+        let Some(session) = self.session(party.who) else { return false };
         let holds = party.holds.iter().any(|held| held.target.kind == Kind::Relation && held.mode > Mode::RowShare);
         !holds && (session.is_whole_transaction() || session.runs_one_statement() && session.transaction_id.is_none())
     }
 
     /// How far what it runs is, where that reports it.
     pub fn progress(&self, party: &Party) -> Option<String> {
-        self.activity.progress_of(self.session(party)?).map(|progress| progress.text())
+        self.activity.progress_of(self.session(party.who)?).map(|progress| progress.text())
     }
 
     /// To end it costs more than it does to let others wait.
@@ -69,7 +69,7 @@ impl Blocking<'_> {
     }
 
     pub fn work(&self, party: &Party) -> Option<Work> {
-        let session = self.session(party)?;
+        let session = self.session(party.who)?;
         Work::of(session, self.activity.progress_of(session))
     }
 }

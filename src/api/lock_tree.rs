@@ -1,8 +1,8 @@
 //! `dbre.lock_tree()`, behind the view of that name.
 
-use crate::advice::blocking::{self, Blocking, pid};
+use crate::advice::blocking::{self, Blocking};
 use crate::db;
-use crate::facts::activity::locks::{Node, Party, Who};
+use crate::facts::activity::locks::{Node, Party};
 use crate::facts::activity::{Activity, State};
 use pgrx::prelude::*;
 
@@ -75,15 +75,15 @@ fn row(
     Option<String>,
 ) {
     let party = blocking.party(node);
-    let (session, prepared) = (blocking.session(party), blocking.prepared(party));
+    let (session, prepared) = (blocking.session(party.who), blocking.prepared(party.who));
     let wait = party.waits.first();
     (
-        pid(blocking.party(&blocking.nodes[node.root])),
+        blocking.party(&blocking.nodes[node.root]).who.pid(),
         node.depth as i32,
         path(party, node.depth),
-        pid(party),
+        party.who.pid(),
         blocked_by(blocking, party),
-        wait.map(|wait| match Some(wait.pid) == pid(party) {
+        wait.map(|wait| match Some(wait.pid) == party.who.pid() {
             true => blocking::wanted(wait),
             false => format!("{}, in parallel worker {}", blocking::wanted(wait), wait.pid),
         }),
@@ -106,13 +106,9 @@ fn row(
 }
 
 fn path(party: &Party, depth: usize) -> String {
-    let name = match party.who {
-        Who::Process(pid) => pid.to_string(),
-        Who::Prepared(id) => format!("prepared {id}"),
-    };
     match depth {
-        0 => name,
-        _ => format!("{}└ {name}", "  ".repeat(depth.min(DEEPEST) - 1)),
+        0 => party.who.to_string(),
+        _ => format!("{}└ {}", "  ".repeat(depth.min(DEEPEST) - 1), party.who),
     }
 }
 
@@ -120,7 +116,7 @@ fn path(party: &Party, depth: usize) -> String {
 fn blocked_by(blocking: &Blocking, party: &Party) -> Vec<i32> {
     let parties = &blocking.activity.locks.parties;
     let blockers = party.waits.iter().flat_map(|wait| &wait.blockers);
-    let mut pids: Vec<i32> = blockers.map(|blocker| pid(&parties[blocker.party]).unwrap_or(0)).collect();
+    let mut pids: Vec<i32> = blockers.map(|blocker| parties[blocker.party].who.pid().unwrap_or(0)).collect();
     pids.sort_unstable();
     pids.dedup();
     pids

@@ -116,7 +116,7 @@ fn check(facts: &Facts, options: &Options) -> Verdict {
 
 /// In no transaction.
 fn is_idle(blocking: &Blocking, root: &Party) -> bool {
-    blocking.session(root).is_some_and(|session| session.state == Some(State::Idle))
+    blocking.session(root.who).is_some_and(|session| session.state == Some(State::Idle))
 }
 
 /// All that wait want the same lock.

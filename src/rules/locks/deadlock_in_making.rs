@@ -79,7 +79,7 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
     let parties = &blocking.activity.locks.parties;
     // Whoever has done least since it began, and so has least to do again; a long piece of work begins anew, whatever it has written.
     let worth = |party: &usize| {
-        let session = blocking.session(&parties[*party]);
+        let session = blocking.session(parties[*party].who);
         let writes = session.is_some_and(|session| session.transaction_id.is_some());
         let age = session.and_then(|session| session.transaction_seconds).unwrap_or(f64::MAX);
         (blocking.work(&parties[*party]).is_some(), writes, (age * 1000.0) as u64)
@@ -90,7 +90,7 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
     let closed = closed_seconds(circle.iter().map(|(_, wait)| *wait));
     let held_up = members.iter().map(|place| blocking.nodes[*place].blocks_in_all).max()?;
     let overdue = closed > blocking.activity.locks.deadlock_timeout_seconds + OVERDUE_SECONDS;
-    let who: Vec<String> = circle.iter().map(|(party, _)| blocking.described(&parties[*party])).collect();
+    let who: Vec<String> = circle.iter().map(|(party, _)| blocking.described(parties[*party].who)).collect();
     let mut identity: Vec<String> = circle.iter().map(|(party, _)| blocking.identity(&parties[*party])).collect();
     identity.sort();
     Some(Finding {
@@ -104,7 +104,7 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
             outlook(blocking, &circle, overdue),
             match &ending {
                 Some((victim, ending)) => {
-                    format!(" fix_sql {} {}, which has least to do again.", ending.does, blocking.described(&parties[*victim]))
+                    format!(" fix_sql {} {}, which has least to do again.", ending.does, blocking.described(parties[*victim].who))
                 }
                 None => blocking::why_no_fix(&blocking.ending(&parties[victims[0]])),
             },
@@ -136,7 +136,7 @@ fn closed_seconds<'a>(waits: impl Iterator<Item = &'a LockWait>) -> f64 {
 /// True once none of them waits in a circle, and none for the one that the fix ends: what it holds may outlive its statement.
 fn verify_sql(parties: &[Party], circle: &[(usize, &LockWait)], victim: Option<usize>) -> String {
     let members: Vec<&Party> = circle.iter().map(|(party, _)| &parties[*party]).collect();
-    let condition = match victim.and_then(|victim| blocking::pid(&parties[victim])) {
+    let condition = match victim.and_then(|victim| parties[victim].who.pid()) {
         Some(pid) => format!("(in_cycle or {pid} = any (blocked_by))"),
         None => "in_cycle".to_string(),
     };
@@ -167,7 +167,7 @@ fn circle<'a>(blocking: &Blocking<'a>, members: &[usize]) -> Vec<(usize, &'a Loc
 fn part(blocking: &Blocking, party: &Party, wait: &LockWait) -> String {
     format!(
         "The {} has waited {} for {}{}.{}",
-        blocking.described(party),
+        blocking.described(party.who),
         duration(wait.seconds.unwrap_or(0.0)),
         blocking::wanted(wait),
         blocking::holds(party).map_or(String::new(), |holds| format!(", and holds {holds}")),

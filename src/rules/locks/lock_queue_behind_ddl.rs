@@ -202,7 +202,7 @@ fn request(blocking: &Blocking, party: &Party) -> String {
     let wanted = party.waits.first().map_or(String::new(), blocking::wanted);
     format!(
         "The {} has waited {} for {wanted}.{} ",
-        blocking.described(party),
+        blocking.described(party.who),
         duration(seconds),
         blocking.last_statement(party)
     )
@@ -246,7 +246,7 @@ fn why_behind(blocking: &Blocking, queue: &Queue) -> String {
 /// With a request that has got locks already.
 fn lost(blocking: &Blocking, requests: &[&Party]) -> &'static str {
     let begun: Vec<_> = requests.iter().filter(|party| !blocking.has_done_nothing(party)).collect();
-    let is_whole = |party: &&&Party| blocking.session(party).is_some_and(|session| session.is_whole_transaction());
+    let is_whole = |party: &&&Party| blocking.session(party.who).is_some_and(|session| session.is_whole_transaction());
     match begun.iter().all(is_whole) {
         true if begun.is_empty() => "",
         true => " Cancelled, it loses nothing but itself: the statement is all that its transaction is.",

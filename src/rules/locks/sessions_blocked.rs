@@ -152,10 +152,10 @@ fn advice(blocking: &Blocking, root: &Party) -> &'static str {
             "Where others can wait no longer, end it, and run it at other hours: ended, it begins anew. Where there is a CONCURRENTLY of \
              it, that blocks less."
         }
-        None if blocking.session(root).is_some_and(|session| session.waits_at("SyncRep")) => {
+        None if blocking.session(root.who).is_some_and(|session| session.waits_at("SyncRep")) => {
             "It has committed, and waits for a synchronous standby: rule waits_on_commit says what to do about that."
         }
-        None if blocking.session(root).is_some_and(|session| session.in_transaction_and_idle()) => {
+        None if blocking.session(root.who).is_some_and(|session| session.in_transaction_and_idle()) => {
             "Where the last statement is in the code, end the transaction before anything outside the database is waited for \
              (SQLAlchemy: with Session.begin():, asyncpg: async with connection.transaction():), and set \
              idle_in_transaction_session_timeout for the role."

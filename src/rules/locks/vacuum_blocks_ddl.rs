@@ -68,7 +68,7 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
     let waiting = blocking.waiting(&tree.roots, &tree.waiting);
     let waits = blocking.waits();
     let root = blocking.party(&blocking.nodes[tree.roots[0]]);
-    let session = blocking.session(root)?;
+    let session = blocking.session(root.who)?;
     if waiting.longest_seconds < options.number("min_seconds") || !blocking.concerns_any(&tree.roots, &tree.waiting) {
         return None;
     }
@@ -85,7 +85,7 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
     let in_front = blocking.parties(&in_front);
     let script = blocking.end_all(&in_front);
     let fix = script.as_ref().ok().filter(|_| !in_front.is_empty());
-    let (name, who, doing) = (named(session), blocking.described(root), blocking.doing(root));
+    let (name, who, doing) = (named(session), blocking.described(root.who), blocking.doing(root));
     let mut evidence = blocking.of_root(root);
     evidence.extend(object! {
         "blocked": count,
@@ -112,7 +112,7 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
             match in_front.first() {
                 Some(party) => format!(
                     "The {} waits for it, and others queue behind that: fix_sql cancels what waits{}.",
-                    blocking.described(party),
+                    blocking.described(party.who),
                     match in_front.iter().all(|party| blocking.has_done_nothing(party)) {
                         true => ", which has done nothing yet",
                         false => ", with all that its transaction has done",

@@ -10,6 +10,7 @@ use super::target::Tag;
 use super::{Kind, Mode, Modes, Target};
 use crate::facts::activity::{Prepared, ReplicationSlot, Session};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::{self, Display, Formatter};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Who {
@@ -17,6 +18,26 @@ pub enum Who {
     Process(i32),
     /// A prepared transaction, by its transaction id.
     Prepared(u32),
+}
+
+impl Who {
+    /// Of the process, or of the leader of parallel workers.
+    pub fn pid(self) -> Option<i32> {
+        match self {
+            Who::Process(pid) => Some(pid),
+            Who::Prepared(_) => None,
+        }
+    }
+}
+
+/// As `dbre.lock_tree` names it, in its path.
+impl Display for Who {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        match self {
+            Who::Process(pid) => write!(f, "{pid}"),
+            Who::Prepared(id) => write!(f, "prepared {id}"),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
