@@ -6,6 +6,7 @@ use super::blocked_replay;
 use super::blocked_replication;
 use super::blocked_trees::{Reason, Tree, trees};
 use super::blocking::{self, Blocking};
+use super::blocking_words::Waiting;
 use super::end_parties::Script;
 use super::end_session::duration;
 use crate::facts::Facts;
@@ -13,6 +14,7 @@ use crate::facts::activity::locks::{LockWait, Party};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{OptionSpec, Options};
 use crate::units::Count;
+use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashSet};
 
 /// Of several that hold up others together, so many are told of, and so many are in evidence.
@@ -75,23 +77,6 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
             (Err("nobody waits for what waits, and it goes on by itself when that is done".to_string()), Some(count))
         }
     };
-    let mut evidence = match roots.as_slice() {
-        [root] => blocking.of_root(root),
-        _ => {
-            object! { "holders": roots.iter().take(HOLDERS_SHOWN).map(|root| blocking.of_root(root)).collect::<Vec<_>>() }
-        }
-    };
-    evidence.extend(object! {
-        "blocked": count,
-        "blocked_directly": waiting.directly,
-        "longest_chain": waiting.deepest,
-        "longest_wait_seconds": waiting.longest_seconds,
-        "waiting": waiting.rows,
-    });
-    if !tree.others.is_empty() {
-        let others = blocking.parties(&tree.others);
-        evidence.insert("also_held_up_by".to_string(), others.iter().map(|party| blocking.identity(party)).collect());
-    }
     let mut finding = Finding {
         severity: match way {
             Way::None => Severity::low,
@@ -112,7 +97,7 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
             instead(blocking, tree, way, script.is_ok()),
             blocking::why_no_fix(&script),
         ),
-        evidence,
+        evidence: evidence(blocking, tree, waiting),
         impact: object! { "sessions_waiting": change((count, "measured"), (after, "estimated")) },
         fix_sql: script.as_ref().ok().map(|script| script.sql.clone()),
         risk: script.map_or_else(|_| Finding::that_changes_nothing().risk, |script| script.risk),
@@ -126,6 +111,28 @@ fn of_tree(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Findin
         in_turn.tell(blocking, &mut finding);
     }
     Some(finding)
+}
+
+fn evidence(blocking: &Blocking, tree: &Tree, waiting: Waiting) -> Map<String, Value> {
+    let roots = blocking.parties(&tree.roots);
+    let mut evidence = match roots.as_slice() {
+        [root] => blocking.of_root(root),
+        _ => {
+            object! { "holders": roots.iter().take(HOLDERS_SHOWN).map(|root| blocking.of_root(root)).collect::<Vec<_>>() }
+        }
+    };
+    evidence.extend(object! {
+        "blocked": tree.waiting.len(),
+        "blocked_directly": waiting.directly,
+        "longest_chain": waiting.deepest,
+        "longest_wait_seconds": waiting.longest_seconds,
+        "waiting": waiting.rows,
+    });
+    if !tree.others.is_empty() {
+        let others = blocking.parties(&tree.others);
+        evidence.insert("also_held_up_by".to_string(), others.iter().map(|party| blocking.identity(party)).collect());
+    }
+    evidence
 }
 
 /// One root is what it is; several are told by what they hold, for each may be another a moment later.
