@@ -225,7 +225,7 @@ impl Way {
     fn of(blocking: &Blocking, tree: &Tree) -> Way {
         match () {
             () if !wait_alone(blocking, tree).is_empty() => Way::None,
-            () if blocking.parties(&tree.roots).iter().any(|root| blocking.is_dear(root)) => Way::Cancel,
+            () if blocking.parties(&tree.roots).iter().any(|root| blocking.is_to_finish(root)) => Way::Cancel,
             () => Way::End,
         }
     }
@@ -238,7 +238,7 @@ fn cancel(blocking: &Blocking, tree: &Tree) -> (Result<Script, String>, usize) {
     let cheap = |place: &usize| {
         let party = blocking.party(&blocking.nodes[*place]);
         let client = blocking.session(party.who).is_some_and(|session| session.is_client() || session.hidden);
-        client && !blocking.is_dear(party)
+        client && !blocking.is_to_finish(party)
     };
     let cancelled: Vec<usize> = tree.waiting.iter().copied().filter(|place| in_front[*place] && cheap(place)).collect();
     if cancelled.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::end_session::{Ending, Frees};
 use super::logged::excerpt;
+use super::measured_query;
 use crate::facts::activity::locks::{Kind, LockWait, LockWaits, Node, Party, Who, tree};
 use crate::facts::activity::{Activity, Prepared, Session, State};
 use crate::facts::rounded;
@@ -45,7 +46,8 @@ impl<'a> Blocking<'a> {
 
     /// It waits for an advisory lock, for its session as far as its statement tells.
     fn keeps(&self, party: &Party) -> bool {
-        let text = self.session(party.who).and_then(|session| session.query.as_deref()).unwrap_or_default().to_lowercase();
+        let text =
+            self.session(party.who).and_then(|session| session.query.as_deref()).unwrap_or_default().to_lowercase();
         party.waits.iter().any(|wait| wait.target.kind == Kind::Advisory) && !text.contains("_xact_")
     }
 
@@ -115,17 +117,17 @@ fn frees(party: &Party) -> Frees {
 pub fn of_session(session: &Session) -> Map<String, Value> {
     object! {
         "pid": session.pid,
-        "kind": session.kind,
-        "user": session.role,
+        "backend_type": session.kind,
+        "user_name": session.role,
         "database": session.database,
-        "application": session.application,
+        "application_name": session.application,
         "client_address": session.client_address,
         "state": session.state.map(State::name),
         "backend_start": session.backend_start,
         "state_seconds": session.state_seconds.map(rounded),
         "transaction_seconds": session.transaction_seconds.map(rounded),
         "transaction_id": session.transaction_id,
-        "query": session.query.as_deref().map(excerpt),
+        "query": session.query.as_deref().map(measured_query::excerpt),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::blocking::{Blocking, describe, name, of_session, wanted};
 use super::end_session::duration;
-use super::logged::excerpt;
+use super::measured_query::excerpt;
 use crate::facts::activity::State;
 use crate::facts::activity::locks::{LockWait, Party, Who, tree};
 use crate::facts::rounded;
@@ -59,8 +59,8 @@ impl Blocking<'_> {
                 "waits_for": wait.map(wanted),
                 "waiting_seconds": wait.and_then(|wait| wait.seconds).map(rounded),
                 "blocked_by": wait.map(|wait| self.names(wait)),
-                "user": session.and_then(|session| session.role.as_deref()),
-                "application": session.map(|session| session.application.as_str()),
+                "user_name": session.and_then(|session| session.role.as_deref()),
+                "application_name": session.map(|session| session.application.as_str()),
                 "query": session.and_then(|session| session.query.as_deref()).map(excerpt),
             })
         };
@@ -128,7 +128,12 @@ impl Blocking<'_> {
     /// A sentence, where there is one.
     pub fn last_statement(&self, party: &Party) -> String {
         let Some(session) = self.session(party.who) else { return String::new() };
-        match session.query.as_deref().map(|query| query.trim_end_matches([';', ' ', '\n'])).filter(|query| !query.is_empty()) {
+        match session
+            .query
+            .as_deref()
+            .map(|query| query.trim_end_matches([';', ' ', '\n']))
+            .filter(|query| !query.is_empty())
+        {
             Some(text) => match session.state {
                 Some(State::Active) => format!(" It runs: {}.", excerpt(text)),
                 _ => format!(" Its last statement was: {}.", excerpt(text)),

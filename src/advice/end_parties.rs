@@ -38,7 +38,7 @@ impl Blocking<'_> {
         let how = |party: &Party| match self.ending(party) {
             _ if !party.waits.is_empty() => ", and waits itself".to_string(),
             _ if is_vacuum(self, party) => " (a VACUUM: let it finish)".to_string(),
-            _ if self.is_dear(party) => " (let it finish: it would have to be done again)".to_string(),
+            _ if self.is_to_finish(party) => " (let it finish: it would have to be done again)".to_string(),
             Ok(ending) => format!(" (to end it: {})", ending.sql),
             Err(why) => format!(" ({why})"),
         };
@@ -64,7 +64,7 @@ impl Blocking<'_> {
     }
 
     /// To end it costs more than it does to let others wait.
-    pub fn is_dear(&self, party: &Party) -> bool {
+    pub fn is_to_finish(&self, party: &Party) -> bool {
         matches!(self.work(party), Some(Work::ConcurrentBuild | Work::Dump))
     }
 

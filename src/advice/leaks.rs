@@ -210,7 +210,7 @@ fn evidence(leak: &Leak, activity: &Activity, oldest: f64) -> Map<String, Value>
         "sessions_blocked": leak.blocked,
         "slots_share": (count as f64 / activity.slots.ordinary().max(1) as f64 * 1000.0).round() / 1000.0,
         "database": first.database,
-        "user": first.role,
+        "user_name": first.role,
         "application_name": first.application,
         "last_query": first.query,
         "query_id": first.query_id,

@@ -47,7 +47,7 @@ fn of_rule<'a>(findings: &'a [Value], rule: &str) -> Vec<&'a Value> {
 
 #[track_caller]
 fn of_application<'a>(findings: &'a [Value], application: &str) -> &'a Value {
-    let is = |finding: &&&Value| finding["evidence"]["application"] == application;
+    let is = |finding: &&&Value| finding["evidence"]["application_name"] == application;
     of_rule(findings, "sessions_blocked")
         .iter()
         .find(is)
@@ -230,7 +230,7 @@ fn behind_a_queue() {
     assert!(!has(&findings, "advisory_lock_waits"), "{}", shown(&findings));
     let blocked = only(&findings, "sessions_blocked");
     assert_eq!(
-        (&blocked["evidence"]["application"], &blocked["evidence"]["blocked_directly"]),
+        (&blocked["evidence"]["application_name"], &blocked["evidence"]["blocked_directly"]),
         (&json!("c"), &json!(1))
     );
     assert!(text(blocked, "cause").contains("and waits itself"), "{blocked:#}");
@@ -473,6 +473,6 @@ fn leader() {
     (0..2).for_each(|_| wait(&database, "job", "select pg_advisory_xact_lock(43)"));
     waiting(&mut client, 3);
     let findings = pressure(&mut client, "").0;
-    let of_jobs = findings.iter().find(|finding| finding["evidence"]["application"] == "holder");
+    let of_jobs = findings.iter().find(|finding| finding["evidence"]["application_name"] == "holder");
     promises(of_jobs.unwrap_or_else(|| panic!("{}", shown(&findings))), 2, 0);
 }

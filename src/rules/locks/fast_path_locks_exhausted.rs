@@ -1,5 +1,5 @@
 use crate::advice::blocking;
-use crate::advice::logged::excerpt;
+use crate::advice::measured_query::excerpt;
 use crate::facts::Facts;
 use crate::facts::activity::locks::{FAST_PATH_SLOTS, ProcessLocks};
 use crate::facts::activity::{Activity, Session};
@@ -118,7 +118,7 @@ fn judge(
             "waiting_for_lock_manager": waiting,
             "most": sessions.iter().take(5).map(|(session, process)| json!({
                 "pid": session.pid,
-                "application": session.application,
+                "application_name": session.application,
                 "fast_path_locks": process.fast_path,
                 "relation_locks_beyond": process.weak_relations_shared,
                 "query": session.query.as_deref().map(excerpt),

@@ -1,3 +1,4 @@
+use crate::advice::measured_query::excerpt;
 use crate::facts::Facts;
 use crate::facts::activity::Activity;
 use crate::facts::activity::locks::ProcessLocks;
@@ -110,9 +111,9 @@ fn shown(activity: &Activity, process: &ProcessLocks) -> Value {
         "pid": process.pid,
         "locks": process.shared,
         "fast_path_locks": process.fast_path,
-        "user": session.and_then(|session| session.role.as_deref()),
+        "user_name": session.and_then(|session| session.role.as_deref()),
         "database": session.and_then(|session| session.database.as_deref()),
-        "application": session.map(|session| session.application.as_str()),
-        "query": session.and_then(|session| session.query.as_deref()).map(crate::advice::logged::excerpt),
+        "application_name": session.map(|session| session.application.as_str()),
+        "query": session.and_then(|session| session.query.as_deref()).map(excerpt),
     })
 }
