@@ -5,6 +5,8 @@ use std::fmt;
 
 /// Bytes of a block, which is a page of a table or an index.
 pub const BLOCK: f64 = 8192.0;
+/// So many characters of a text stand in a summary.
+const LINE: usize = 80;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Bytes(pub u64);
@@ -92,6 +94,44 @@ impl fmt::Display for Days {
         };
         f.write_str(&Count(value as u64).of(unit))
     }
+}
+
+/// `0.4 s`, `75 s`, `12 min`, `3.5 h`, `2.1 days`
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        ..10.0 => format!("{seconds:.1} s"),
+        ..120.0 => format!("{seconds:.0} s"),
+        ..7200.0 => format!("{:.0} min", seconds / 60.0),
+        ..172_800.0 => format!("{:.1} h", seconds / 3600.0),
+        _ => format!("{:.1} days", seconds / 86_400.0),
+    }
+}
+
+/// To three digits at least; of a large number the fraction says nothing.
+pub fn rounded(value: f64) -> f64 {
+    let digits = if value.abs() >= 100.0 { 1.0 } else { 1000.0 };
+    (value * digits).round() / digits
+}
+
+/// To three digits, however large.
+pub fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// The text with its first letter in upper case.
+pub fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+}
+
+/// The beginning of a text, on one line.
+pub fn on_one_line(text: &str) -> String {
+    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = words.char_indices().nth(LINE) {
+        words.truncate(end);
+        words.push('…');
+    }
+    words
 }
 
 /// `a, b and c`.

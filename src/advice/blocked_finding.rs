@@ -8,12 +8,11 @@ use super::blocked_trees::{Reason, Tree, trees};
 use super::blocking::{self, Blocking};
 use super::blocking_words::Waiting;
 use super::end_parties::Script;
-use super::end_session::duration;
 use crate::facts::Facts;
 use crate::facts::activity::locks::{LockWait, Party};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{OptionSpec, Options};
-use crate::units::Count;
+use crate::units::{Count, capitalized, duration};
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashSet};
 
@@ -180,7 +179,7 @@ fn summary(blocking: &Blocking, tree: &Tree, seconds: f64, at_most: bool) -> Str
 fn told(blocking: &Blocking, root: &Party) -> String {
     format!(
         "{} {}.{}{}",
-        capital(&blocking.described(root.who)),
+        capitalized(&blocking.described(root.who)),
         blocking.doing(root),
         blocking.last_statement(root),
         blocking::holds(root).map_or(String::new(), |holds| format!(" It holds {holds}.")),
@@ -287,10 +286,5 @@ pub fn all_the_same(blocking: &Blocking, tree: &Tree) -> String {
 
 /// `1 session waits`, `5 sessions wait`
 pub fn sessions_wait(count: usize) -> String {
-    format!("{} {}", Count(count as u64).of("session"), if count == 1 { "waits" } else { "wait" })
-}
-
-pub fn capital(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+    Count(count as u64).does("session", "waits", "wait")
 }

@@ -3,13 +3,12 @@
 
 use super::blocked_finding::sessions_wait;
 use super::blocking::Blocking;
-use super::end_session::duration;
 use super::measured_query::excerpt;
 use crate::facts::Facts;
 use crate::facts::activity::locks::{Kind, LockWait, Party, Target};
-use crate::facts::rounded;
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::Options;
+use crate::units::{duration, rounded};
 use std::collections::BTreeMap;
 
 /// A finding for each relation.

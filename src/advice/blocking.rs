@@ -1,12 +1,11 @@
 //! What the findings and the view on blocked sessions have in common: parties with their sessions, in the words of an operator.
 
 use super::end_session::{Ending, Frees};
-use super::logged::excerpt;
 use super::measured_query;
 use crate::facts::activity::locks::{Kind, LockWait, LockWaits, Node, Party, Who, tree};
 use crate::facts::activity::{Activity, Prepared, Session, State};
-use crate::facts::rounded;
 use crate::finding::object;
+use crate::units::{on_one_line, rounded};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -152,7 +151,7 @@ pub fn describe(session: &Session) -> String {
     let of = |name: &Option<String>| name.clone().unwrap_or_else(|| "?".to_string());
     let application = match session.application.as_str() {
         "" => String::new(),
-        application => format!(", {}", excerpt(application)),
+        application => format!(", {}", on_one_line(application)),
     };
     format!("process {pid} ({}@{}{application})", of(&session.role), of(&session.database))
 }

@@ -1,12 +1,11 @@
 //! Parties of the lock tree in the words of findings.
 
 use super::blocking::{Blocking, describe, name, of_session, wanted};
-use super::end_session::duration;
 use super::measured_query::excerpt;
 use crate::facts::activity::State;
 use crate::facts::activity::locks::{LockWait, Party, Who, tree};
-use crate::facts::rounded;
 use crate::finding::object;
+use crate::units::{duration, rounded};
 use serde_json::{Map, Value, json};
 
 /// So many of those that wait are in evidence.

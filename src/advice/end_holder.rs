@@ -2,12 +2,13 @@
 
 use super::blocking::decisions;
 use super::end_loss::Work;
-use super::end_session::{Ending, Frees, duration};
+use super::end_session::{Ending, Frees};
 use super::holding_back::{Hold, Holder};
 use super::long_running::Kind;
 use crate::db::quote_literal;
 use crate::facts::activity::{Activity, Prepared, Progress, ReplicationSlot, Session};
 use crate::finding::Finding;
+use crate::units::duration;
 use serde_json::json;
 
 /// What it is, and what ends it.

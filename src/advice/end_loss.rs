@@ -1,9 +1,9 @@
 //! What is lost when a session, or its statement, is ended: its transaction, what it was about, and what it leaves behind.
 
-use super::end_session::duration;
 use super::long_running::Kind;
 use crate::facts::activity::{Progress, Session};
 use crate::facts::migration::text::lexer::{self, Tokens};
+use crate::units::duration;
 
 /// What takes long, and is to be done again from the start when it is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -223,17 +223,6 @@ fn risk(session: &Session, way: Way, frees: Frees, activity: &Activity) -> Strin
     }
 }
 
-/// `0.4 s`, `75 s`, `12 min`, `3.5 h`, `2.1 days`
-pub fn duration(seconds: f64) -> String {
-    match seconds {
-        ..10.0 => format!("{seconds:.1} s"),
-        ..120.0 => format!("{seconds:.0} s"),
-        ..7200.0 => format!("{:.0} min", seconds / 60.0),
-        ..172_800.0 => format!("{:.1} h", seconds / 3600.0),
-        _ => format!("{:.1} days", seconds / 86_400.0),
-    }
-}
-
 #[cfg(test)]
 mod unit_tests {
     use super::*;

@@ -1,9 +1,7 @@
 //! Sessions that a client has left in a transaction: gathered by what ran last in them, which is where the code lost them.
 
 use super::blocking::Blocking;
-use super::end_session::duration;
 use super::end_sessions::{Endings, of_unchanged, verify_transactions};
-use super::logged::excerpt;
 use super::pools::{label, longest, longest_first};
 use crate::facts::activity::locks::Who;
 use crate::facts::activity::{Activity, Session, State};
@@ -11,7 +9,7 @@ use crate::facts::normalized::without_generated_names;
 use crate::finding::{Finding, Severity, change, fingerprint, object};
 use crate::measure::bursts::tags;
 use crate::rule::Options;
-use crate::units::Count;
+use crate::units::{Count, duration, on_one_line, thousandths};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashSet};
 
@@ -76,7 +74,7 @@ pub fn leaks<'a>(activity: &'a Activity, state: State, options: &Options) -> Vec
 /// What ran last, without constants, comments and generated names. Texts that begin alike are told apart by a hash.
 fn statement(session: &Session) -> String {
     let text = without_generated_names(session.query.as_deref().unwrap_or_default());
-    let shown = excerpt(&text);
+    let shown = on_one_line(&text);
     match shown.strip_suffix('…') {
         _ if shown.is_empty() => "nothing yet".to_string(),
         Some(_) => format!("{shown} [{}]", &fingerprint("statement", &text)[..8]),
@@ -208,7 +206,7 @@ fn evidence(leak: &Leak, activity: &Activity, oldest: f64) -> Map<String, Value>
         "with_transaction_id": leak.written(),
         "oldest_snapshot_age_transactions": leak.oldest_snapshot(),
         "sessions_blocked": leak.blocked,
-        "slots_share": (count as f64 / activity.slots.ordinary().max(1) as f64 * 1000.0).round() / 1000.0,
+        "slots_share": thousandths(count as f64 / activity.slots.ordinary().max(1) as f64),
         "database": first.database,
         "user_name": first.role,
         "application_name": first.application,

@@ -1,23 +1,10 @@
 //! What findings on the server's log have in common.
 
 use crate::facts::ServerLog;
-use crate::facts::rounded;
 use crate::facts::server_log::{Events, Group, LogSettings, Names, shown_time};
 use crate::finding::object;
-use crate::units::Count;
+use crate::units::{Count, rounded};
 use serde_json::{Map, Value, json};
-
-/// Of a statement in a summary so much is shown.
-const EXCERPT: usize = 80;
-
-pub fn excerpt(text: &str) -> String {
-    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = words.char_indices().nth(EXCERPT) {
-        words.truncate(end);
-        words.push('…');
-    }
-    words
-}
 
 /// `1 time`, `1,234 times`
 pub fn times(count: u64) -> String {

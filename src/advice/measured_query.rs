@@ -1,12 +1,11 @@
 //! What findings on statements of pg_stat_statements share.
 
-use super::end_session::duration;
 use super::plan_weight::shown;
 use super::statement_kind::{Kind, block_comment};
-use crate::facts::{Facts, MeasuredStatement, Name, StatementStatistics, Targets, rounded, shortened};
+use crate::facts::{Facts, MeasuredStatement, Name, StatementStatistics, Targets, shortened};
 use crate::finding::{Finding, object};
 use crate::rule::Options;
-use crate::units::Count;
+use crate::units::{Count, duration, rounded};
 use serde_json::json;
 
 /// Those that rules judge: not this extension's own.

@@ -1,7 +1,8 @@
 //! How much of a query something in its plan explains: what findings on plans are ranked and judged by.
 
-use crate::facts::{Explained, Facts, Name, QualifiedName, rounded};
+use crate::facts::{Explained, Facts, Name, QualifiedName};
 use crate::finding::{Finding, Severity, object};
+use crate::units::rounded;
 use serde_json::{Map, Value, json};
 
 /// Below this share nothing is worth a finding.

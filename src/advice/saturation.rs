@@ -1,6 +1,5 @@
 //! A limit of connections that is nearly or all taken: who takes them, and which sessions can be done without.
 
-use super::end_session::duration;
 use super::end_sessions::{Endings, of_unchanged};
 use super::pools::{self, Pool, largest, longest_first};
 use super::session_features::SessionFeature;
@@ -9,7 +8,7 @@ use crate::facts::activity::{Activity, Session, State};
 use crate::facts::migration::text::lexer::{Kind, Token, Tokens};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{OptionSpec, Options};
-use crate::units::Count;
+use crate::units::{Count, duration, thousandths};
 use std::collections::HashSet;
 
 /// Pools that a cause and evidence name.
@@ -61,7 +60,7 @@ pub fn judge(limit: Limit, facts: &Facts, options: &Options) -> Option<Finding> 
     let mut evidence = object! {
         "taken": limit.taken,
         "limit": limit.limit,
-        "share": (share * 1000.0).round() / 1000.0,
+        "share": thousandths(share),
         "logging_in": limit.logging_in,
         "to_end_sessions": surplus,
         "fix_ends_sessions": endings.count,
@@ -180,7 +179,7 @@ impl<'a> Idle<'a> {
             )),
             _ => {}
         }
-        let sessions = |count: u64| Count(count).of("idle session") + if count == 1 { " is" } else { " are" };
+        let sessions = |count: u64| Count(count).does("idle session", "is", "are");
         if self.spared > 0 {
             limits.push(format!(
                 "{} spared: {} an advisory lock, a replication slot, a temporary table, or LISTEN, pg_backup_start() or a cursor WITH \

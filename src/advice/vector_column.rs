@@ -1,9 +1,8 @@
 //! What findings on vector columns have in common.
 
 use crate::advice::vector_index::{Design, Setting, default_operator, of_pgvector};
-use crate::facts::rounded;
 use crate::facts::vector::{Element, Extension, Key, Method, Sample, VectorColumn, Vectors};
-use crate::units::{Bytes, Count};
+use crate::units::{Bytes, Count, rounded};
 use serde_json::{Value, json};
 
 /// Of an index that is created without options.

@@ -4,9 +4,10 @@ use super::vector_index;
 use crate::facts::vector::{
     Extension, Key, Limit, Method, Order, SearchSource, VectorColumn, VectorIndex, VectorSearch, Vectors,
 };
-use crate::facts::{Facts, rounded, shortened};
+use crate::facts::{Facts, shortened};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::OptionSpec;
+use crate::units::rounded;
 use serde_json::{Map, Value, json};
 
 /// From here on a search that reads the whole table is a matter of more than some milliseconds.

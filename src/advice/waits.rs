@@ -4,7 +4,7 @@ use super::measured_query::{excerpt, took};
 use super::wait_events::meaning_or_kind;
 use crate::facts::activity::{Activity, Session, Wait};
 use crate::finding::{Finding, Severity, object};
-use crate::units::Count;
+use crate::units::{Count, thousandths};
 use serde_json::{Value, json};
 
 /// Those that execute something now, in what the caller wants to know about; a parallel worker counts as its query does.
@@ -117,13 +117,13 @@ impl Group<'_> {
                 "wait_event": self.wait.event,
                 "waiting_sessions": self.sessions.len(),
                 "active_sessions": self.active,
-                "share": (self.share() * 1000.0).round() / 1000.0,
+                "share": thousandths(self.share()),
                 "cores": self.cores,
                 "median_statement_seconds": median,
                 "statements": self.statements(),
                 "recorded_mean_sessions": recorded.map(|recorded| recorded.mean),
                 "recorded_most_sessions": recorded.map(|recorded| recorded.most),
-                "recorded_share": recorded.map(|recorded| (recorded.share * 1000.0).round() / 1000.0),
+                "recorded_share": recorded.map(|recorded| thousandths(recorded.share)),
                 "recorded_samples": recorded.map(|recorded| recorded.samples),
                 "basis": "counted at one moment; recorded: dbre.activity_history",
             },

@@ -1,9 +1,10 @@
 //! What findings on the plan and the text of one statement weigh in the whole workload.
 
 use crate::engine::Reported;
-use crate::facts::{MeasuredStatement, rounded};
+use crate::facts::MeasuredStatement;
 use crate::finding::{Finding, Severity};
 use crate::rule::Need;
+use crate::units::rounded;
 use regex_lite::Regex;
 use serde_json::{Value, json};
 use std::collections::HashMap;

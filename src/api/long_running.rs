@@ -3,6 +3,7 @@
 use crate::advice::long_running::{Running, running};
 use crate::db;
 use crate::facts::activity::Activity;
+use crate::units::thousandths;
 use pgrx::prelude::*;
 
 /// What runs for less is not shown.
@@ -86,8 +87,8 @@ fn row(
         session.map_or_else(|| prepared.map(|prepared| prepared.owner.clone()), |session| session.role.clone()),
         session.map(|session| session.application.clone()),
         session.and_then(|session| session.client_address.clone()),
-        running.statement_seconds.map(rounded),
-        running.transaction_seconds.map(rounded),
+        running.statement_seconds.map(thousandths),
+        running.transaction_seconds.map(thousandths),
         wait.map(|wait| format!("{}: {}", wait.kind, wait.event)),
         running.blocked,
         running.progress.map(|progress| progress.text()),
@@ -101,12 +102,8 @@ fn row(
             |session| session.query.clone(),
         ),
         session.and_then(|session| session.query_id),
-        running.usual.map(|usual| rounded(usual.mean_ms)),
-        running.usual.map(|usual| rounded(usual.most_ms)),
+        running.usual.map(|usual| thousandths(usual.mean_ms)),
+        running.usual.map(|usual| thousandths(usual.most_ms)),
         running.ending.map(|ending| ending.sql),
     )
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }

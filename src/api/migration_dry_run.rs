@@ -8,6 +8,7 @@ use crate::facts::migration::{Lock, LockMode, Migration, Target};
 use crate::measure::migration::dry_run::others::who_would_notice;
 use crate::measure::migration::dry_run::{self, Options, Scanned, Tried};
 use crate::measure::migration::{self, review};
+use crate::units::thousandths;
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::{JsonB, pg_sys};
@@ -92,7 +93,7 @@ pub fn migration_dry_run(
             tried.line as i32,
             tried.text,
             tried.status.name(),
-            tried.ms.map(|ms| (ms * 1000.0).round() / 1000.0),
+            tried.ms.map(thousandths),
             JsonB(locks),
             tried.rewrites,
             scans.map(JsonB),

@@ -3,6 +3,7 @@
 use super::query::QueryShape;
 use crate::advice::index_selection::{QueryCost, Selection, Stage};
 use crate::db::Caught;
+use crate::units::rounded;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -140,10 +141,4 @@ pub fn shortened(text: &str) -> String {
         Some((end, _)) => format!("{} …", &text[..end]),
         None => text.to_string(),
     }
-}
-
-/// To three digits at least; of a large number the fraction says nothing.
-pub fn rounded(value: f64) -> f64 {
-    let digits = if value.abs() >= 100.0 { 1.0 } else { 1000.0 };
-    (value * digits).round() / digits
 }

@@ -48,7 +48,7 @@ pub use explained::{
 };
 pub use files::bytes as file_bytes;
 pub use foreign_keys::{ForeignKey, ReferentialAction};
-pub use index_advice::{AdvisedQuery, IndexAdvice, NotPlanned, Source, rounded, shortened};
+pub use index_advice::{AdvisedQuery, IndexAdvice, NotPlanned, Source, shortened};
 pub use indexes::{Index, index_definitions};
 pub use lock_mode::LockMode;
 pub use lookups::{

@@ -2,9 +2,10 @@
 
 use super::Repeated;
 use crate::advice::lookups::Repetition;
-use crate::facts::{Facts, MeasuredStatement, rounded, shortened};
+use crate::facts::{Facts, MeasuredStatement, shortened};
 use crate::finding::{Finding, change, object};
 use crate::rule::{OptionSpec, Options};
+use crate::units::rounded;
 use serde_json::{Value, json};
 
 pub const ROUND_TRIP_MS: OptionSpec = OptionSpec::number(

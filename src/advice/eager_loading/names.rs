@@ -2,6 +2,7 @@
 
 use crate::advice::lookups::{Relation, RelationKind};
 use crate::facts::{Catalog, Table};
+use crate::units::capitalized;
 
 /// `Task` for `tasks`, `OrderLine` for `order_lines`.
 pub fn class(table: &Table) -> String {
@@ -52,11 +53,6 @@ fn singular(plural: &str) -> String {
     } else {
         plural.to_string()
     }
-}
-
-fn capitalized(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// As Python takes it.

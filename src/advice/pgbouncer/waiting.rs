@@ -1,9 +1,8 @@
 //! Why clients of a PgBouncer's pool wait: what keeps its server connections, or keeps it from opening more.
 
-use crate::advice::end_session::duration;
 use crate::facts::activity::{Activity, Session, State};
 use crate::facts::pgbouncer::{Key, Mode, Pgbouncer, Pool};
-use crate::units::Count;
+use crate::units::{Count, duration};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {

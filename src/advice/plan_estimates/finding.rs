@@ -2,8 +2,9 @@
 
 use super::Misestimate;
 use crate::advice::plan_weight::{self, shown};
-use crate::facts::{Facts, Name, PlannedTable, QualifiedName, Table, rounded};
+use crate::facts::{Facts, Name, PlannedTable, QualifiedName, Table};
 use crate::finding::{Finding, Severity, object};
+use crate::units::rounded;
 
 /// What every finding on an estimate tells; None: too little time hangs on it.
 pub fn finding(facts: &Facts, wrong: &Misestimate) -> Option<Finding> {

@@ -3,6 +3,7 @@
 use super::Input;
 use super::rows::{Basis, Part, Rows, number, span};
 use crate::facts::activity::{Concurrency, RecordedPeak, Session};
+use crate::units::thousandths;
 
 /// Over less time a mean says little.
 const LEAST_SECONDS: f64 = 60.0;
@@ -152,7 +153,7 @@ impl Measured {
         ];
         for (name, unit, figure) in figures {
             if let Some(Figure { value, basis, rests_on }) = figure {
-                rows.add(Part::Measured, name, (value * 1000.0).round() / 1000.0, unit, *basis, rests_on);
+                rows.add(Part::Measured, name, thousandths(*value), unit, *basis, rests_on);
             }
         }
         let role = format!("sessions of role {} in database {}", input.role.name, input.role.database);

@@ -4,10 +4,10 @@ use super::Judged;
 use crate::advice::eager_loading::{Repeated, add_advice, add_impact, statistics, waiting};
 use crate::advice::lookups::{Relation, RelationKind, relations};
 use crate::advice::measured_query::{excerpt, object_of};
-use crate::facts::{Burst, Facts, rounded, shortened};
+use crate::facts::{Burst, Facts, shortened};
 use crate::finding::{Finding, change, object};
 use crate::rule::Options;
-use crate::units::{Count, listing};
+use crate::units::{Count, listing, rounded};
 use serde_json::json;
 use std::collections::BTreeSet;
 

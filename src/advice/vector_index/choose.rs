@@ -2,9 +2,8 @@
 
 use super::search::BASIS;
 use super::{Design, Setting, exact_ms, hnsw_insert_ms, ivfflat_lists, memory};
-use crate::facts::rounded;
 use crate::facts::vector::{Element, Key, Method, Operator, Order, VectorColumn, Vectors};
-use crate::units::{Bytes, Count};
+use crate::units::{Bytes, Count, rounded};
 use serde_json::{Value, json};
 
 /// Searches to count with where fewer are known, or none.

@@ -3,8 +3,9 @@
 use super::search::BASIS;
 use super::{Candidate, memory};
 use crate::facts::vector::VectorColumn;
-use crate::facts::{Facts, Namer, rounded};
+use crate::facts::{Facts, Namer};
 use crate::finding::object;
+use crate::units::rounded;
 use serde_json::{Map, Value};
 
 /// The statements that build an index, and all that a finding has to say of it.

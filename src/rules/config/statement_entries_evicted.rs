@@ -1,7 +1,7 @@
-use crate::facts::{Facts, rounded};
+use crate::facts::Facts;
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{Count, Days};
+use crate::units::{Count, Days, rounded};
 
 pub static RULE: Rule = Rule {
     id: "statement_entries_evicted",

@@ -1,9 +1,9 @@
 use crate::advice::measured_query::percent;
 use crate::db::quote_identifier;
-use crate::facts::{Facts, rounded};
+use crate::facts::Facts;
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, rounded};
 
 pub static RULE: Rule = Rule {
     id: "statement_texts_hidden",

@@ -1,10 +1,10 @@
 use crate::advice::index_ddl::Removal;
 use crate::advice::index_selection::{Candidate, UselessIndex};
 use crate::facts::query::{ConditionKind, Part, QueryShape};
-use crate::facts::{Facts, Index, Source, Table, rounded};
+use crate::facts::{Facts, Index, Source, Table};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Skip, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, rounded};
 
 pub static RULE: Rule = Rule {
     id: "index_without_use",

@@ -1,10 +1,10 @@
 use crate::advice::index_ddl::{self, Creation, NewIndex};
 use crate::advice::index_selection::{Alternative, Candidate, Rejection, Step};
 use crate::facts::query::Part;
-use crate::facts::{Facts, IndexAdvice, Name, Namer, Table, rounded};
+use crate::facts::{Facts, IndexAdvice, Name, Namer, Table};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{Bytes, Count};
+use crate::units::{Bytes, Count, rounded};
 use serde_json::{Value, json};
 
 pub static RULE: Rule = Rule {

@@ -1,8 +1,8 @@
 use crate::facts::query::QueryShape;
-use crate::facts::{Facts, IndexAdvice, Table, rounded};
+use crate::facts::{Facts, IndexAdvice, Table};
 use crate::finding::{Finding, Severity, fingerprint, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::listing;
+use crate::units::{listing, rounded};
 use std::collections::BTreeSet;
 
 pub static RULE: Rule = Rule {

@@ -1,10 +1,9 @@
 use crate::advice::blocking::{self, Blocking};
-use crate::advice::end_session::duration;
-use crate::advice::logged::excerpt;
 use crate::facts::Facts;
 use crate::facts::activity::locks::{LockWait, Party, tree};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
+use crate::units::{duration, on_one_line, rounded};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -97,7 +96,7 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
         severity: if overdue { Severity::critical } else { RULE.severity },
         object: identity.join(", "),
         weight: held_up as u64,
-        summary: format!("{} sessions wait for each other in a circle: {}", circle.len(), excerpt(&who.join(", "))),
+        summary: format!("{} sessions wait for each other in a circle: {}", circle.len(), on_one_line(&who.join(", "))),
         cause: format!(
             "{} {}{}",
             circle.iter().map(|(party, wait)| part(blocking, &parties[*party], wait)).collect::<Vec<_>>().join(" "),
@@ -111,7 +110,7 @@ fn judge(blocking: &Blocking, members: &[usize]) -> Option<Finding> {
         ),
         evidence: object! {
             "circle": circle.iter().map(|(party, wait)| shown(blocking, &parties[*party], wait)).collect::<Vec<_>>(),
-            "closed_for_seconds": crate::facts::rounded(closed),
+            "closed_for_seconds": rounded(closed),
             "deadlock_timeout_seconds": blocking.activity.locks.deadlock_timeout_seconds,
             "blocked": held_up,
         },

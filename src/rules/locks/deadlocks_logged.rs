@@ -1,9 +1,9 @@
-use crate::advice::logged::{excerpt, seen, times, verify};
+use crate::advice::logged::{seen, times, verify};
 use crate::facts::server_log::Deadlock;
 use crate::facts::{Facts, ServerLog};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::listing;
+use crate::units::{listing, on_one_line};
 use std::hash::Hasher;
 
 pub static RULE: Rule = Rule {
@@ -63,7 +63,7 @@ fn judge(log: &ServerLog, deadlock: &Deadlock, options: &Options) -> Finding {
     let object = format!("deadlock {:016x}", hasher.finish());
     let mut distinct = deadlock.statements.clone();
     distinct.dedup();
-    let told: Vec<String> = distinct.iter().map(|statement| excerpt(statement)).collect();
+    let told: Vec<String> = distinct.iter().map(|statement| on_one_line(statement)).collect();
     let mut evidence = seen(log, (deadlock.first, deadlock.last), &deadlock.users, &deadlock.applications);
     evidence.extend(object! {
         "count": deadlock.count,

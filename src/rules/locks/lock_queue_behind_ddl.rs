@@ -2,12 +2,11 @@ use crate::advice::blocked_finding::{OPTIONS, sessions_wait, severity};
 use crate::advice::blocked_replication;
 use crate::advice::blocked_trees::{Queue, queues_behind_sessions};
 use crate::advice::blocking::{self, Blocking};
-use crate::advice::end_session::duration;
 use crate::facts::Facts;
 use crate::facts::activity::locks::{LockWait, Party};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, duration};
 use serde_json::{Value, json};
 
 pub static RULE: Rule = Rule {

@@ -4,6 +4,7 @@ use crate::facts::activity::Activity;
 use crate::facts::activity::locks::ProcessLocks;
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::rounded;
 use serde_json::{Value, json};
 
 pub static RULE: Rule = Rule {
@@ -78,7 +79,7 @@ fn judge(activity: &Activity, share: f64, options: &Options) -> Finding {
         evidence: object! {
             "locks": usage.locks,
             "capacity": usage.capacity,
-            "share": crate::facts::rounded(share),
+            "share": rounded(share),
             "max_locks_per_transaction": usage.max_locks_per_transaction,
             "most": most.iter().map(|process| shown(activity, process)).collect::<Vec<_>>(),
         },

@@ -1,9 +1,10 @@
-use crate::advice::logged::{excerpt, of_events, seen, times, verify};
+use crate::advice::logged::{of_events, seen, times, verify};
 use crate::advice::plan_weight::shown;
 use crate::facts::server_log::{Target, WaitsOf};
 use crate::facts::{Facts, ServerLog};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::on_one_line;
 
 pub static RULE: Rule = Rule {
     id: "lock_waits_logged",
@@ -105,7 +106,7 @@ fn judge(log: &ServerLog, waits: &WaitsOf, options: &Options) -> Finding {
             shown(events.largest),
             shown(events.total / 1000.0)
         ),
-        cause: format!("{cause} The longest wait was that of: {}.", excerpt(&waits.statement)),
+        cause: format!("{cause} The longest wait was that of: {}.", on_one_line(&waits.statement)),
         weight: events.total as u64,
         evidence,
         app_fix: Some(

@@ -1,11 +1,11 @@
-use crate::advice::blocked_finding::{OPTIONS, capital, sessions_wait, severity};
+use crate::advice::blocked_finding::{OPTIONS, sessions_wait, severity};
 use crate::advice::blocked_trees::{Reason, Tree, trees};
 use crate::advice::blocking::{self, Blocking};
-use crate::advice::end_session::duration;
 use crate::facts::Facts;
 use crate::facts::activity::Session;
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
+use crate::units::{capitalized, duration};
 
 pub static RULE: Rule = Rule {
     id: "vacuum_blocks_ddl",
@@ -100,7 +100,7 @@ fn judge(blocking: &Blocking, tree: &Tree, options: &Options) -> Option<Finding>
         summary: format!("{} for {}; the longest for {}", sessions_wait(count), name, duration(waiting.longest_seconds)),
         cause: format!(
             "{} ({who}) {doing}.{} {}{}{}{}",
-            capital(name),
+            capitalized(name),
             blocking.last_statement(root),
             match session.waits_at("BufferPin") {
                 true => {

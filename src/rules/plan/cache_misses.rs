@@ -1,8 +1,8 @@
 use crate::advice::plan_weight::{Explains, finding, shown};
-use crate::facts::{Facts, rounded};
+use crate::facts::Facts;
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{BLOCK, Bytes, listing};
+use crate::units::{BLOCK, Bytes, listing, rounded};
 
 pub static RULE: Rule = Rule {
     id: "cache_misses",

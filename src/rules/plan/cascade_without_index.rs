@@ -1,11 +1,11 @@
 use crate::advice::plan_weight::{Explains, shown};
 use crate::facts::plan::Trigger;
 use crate::facts::query::WriteKind;
-use crate::facts::{Catalog, Explained, Facts, ForeignKey, Namer, PlanOrigin, Table, rounded};
+use crate::facts::{Catalog, Explained, Facts, ForeignKey, Namer, PlanOrigin, Table};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
 use crate::rules::foreign_key_without_index::solution;
-use crate::units::{BLOCK, Bytes};
+use crate::units::{BLOCK, Bytes, rounded};
 use std::collections::BTreeMap;
 
 pub static RULE: Rule = Rule {

@@ -2,10 +2,10 @@ use crate::advice::plan_estimates::statistics_name;
 use crate::advice::plan_estimates::{ANALYZE_RISK, Cause, finding, misestimates};
 use crate::advice::plan_weight::shown;
 use crate::db::quote_literal;
-use crate::facts::{Facts, Sample, Table, rounded};
+use crate::facts::{Facts, Sample, Table};
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
-use crate::units::listing;
+use crate::units::{listing, rounded};
 
 pub static RULE: Rule = Rule {
     id: "correlated_columns",

@@ -1,10 +1,10 @@
 use crate::advice::plan_weight::{Explains, finding, relation, shown};
 use crate::db::quote_literal;
-use crate::facts::{Facts, rounded};
+use crate::facts::Facts;
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::rules::index_only_scan_fetches_heap::VACUUM_RISK;
-use crate::units::Days;
+use crate::units::{Days, rounded};
 use std::collections::BTreeSet;
 
 pub static RULE: Rule = Rule {

@@ -1,8 +1,8 @@
 use crate::advice::plan_weight::shown;
-use crate::facts::{Facts, PlanOrigin, rounded};
+use crate::facts::{Facts, PlanOrigin};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{BLOCK, Bytes};
+use crate::units::{BLOCK, Bytes, rounded};
 
 pub static RULE: Rule = Rule {
     id: "full_page_images",

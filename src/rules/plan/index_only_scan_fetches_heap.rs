@@ -1,9 +1,9 @@
 use crate::advice::plan_weight::{Explains, finding, relation, shown};
 use crate::db::quote_literal;
-use crate::facts::{Facts, rounded};
+use crate::facts::Facts;
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Days;
+use crate::units::{Days, rounded};
 
 pub static RULE: Rule = Rule {
     id: "index_only_scan_fetches_heap",

@@ -1,8 +1,9 @@
 use crate::advice::plan_weight::{Explains, shown};
+use crate::facts::Facts;
 use crate::facts::plan::Plan;
-use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::rounded;
 
 pub static RULE: Rule = Rule {
     id: "jit_costs_more",

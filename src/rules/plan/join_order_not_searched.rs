@@ -1,8 +1,8 @@
 use crate::advice::plan_weight::{Explains, shown};
-use crate::facts::{Facts, rounded};
+use crate::facts::Facts;
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::listing;
+use crate::units::{listing, rounded};
 
 pub static RULE: Rule = Rule {
     id: "join_order_not_searched",

@@ -1,8 +1,9 @@
 use crate::advice::plan_weight::{Explains, finding, shown};
 use crate::facts::plan::{Plan, Relationship, WRONG};
-use crate::facts::{Facts, PlanOrigin, rounded};
+use crate::facts::{Facts, PlanOrigin};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::rounded;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub static RULE: Rule = Rule {

@@ -1,8 +1,9 @@
 use crate::advice::plan_weight::{Explains, shown};
-use crate::facts::{Explained, Facts, rounded};
+use crate::facts::{Explained, Facts};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::rules::many_partitions_planned;
+use crate::units::rounded;
 use std::collections::BTreeSet;
 
 pub static RULE: Rule = Rule {

@@ -1,9 +1,9 @@
 use crate::advice::plan_weight::{Explains, finding, shown};
 use crate::facts::plan::Plan;
-use crate::facts::{Facts, PlanOrigin, rounded};
+use crate::facts::{Facts, PlanOrigin};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::listing;
+use crate::units::{listing, rounded};
 use serde_json::json;
 
 pub static RULE: Rule = Rule {

@@ -1,8 +1,9 @@
 use crate::advice::plan_weight::{Explains, shown};
 use crate::facts::plan::Trigger;
-use crate::facts::{Facts, ForeignKey, rounded};
+use crate::facts::{Facts, ForeignKey};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::rounded;
 
 pub static RULE: Rule = Rule {
     id: "slow_trigger",

@@ -1,10 +1,10 @@
 use crate::advice::plan_estimates::{ANALYZE_RISK, Cause, finding, misestimates};
 use crate::advice::plan_weight::shown;
 use crate::db::quote_literal;
-use crate::facts::{Facts, PlanOrigin, PlannedTable, Table, rounded};
+use crate::facts::{Facts, PlanOrigin, PlannedTable, Table};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
-use crate::units::Days;
+use crate::units::{Days, rounded};
 
 pub static RULE: Rule = Rule {
     id: "stale_planner_statistics",

@@ -3,7 +3,7 @@ use crate::facts::Facts;
 use crate::facts::activity::{Activity, RecordedPool, Session, State};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, thousandths};
 use std::collections::BTreeMap;
 
 pub static RULE: Rule = Rule {
@@ -115,7 +115,7 @@ fn judge(name: String, pool: &Pool, activity: &Activity, options: &Options) -> O
             "basis": bound.basis,
             "longest_idle_seconds": pools::longest(pool.in_state(&[State::Idle]), |session| session.state_seconds),
             "client_addresses": addresses,
-            "slots_share": (share * 1000.0).round() / 1000.0,
+            "slots_share": thousandths(share),
         },
         app_fix: Some(format!(
             "All processes together need about {} connections, not {open}: divide by the number of processes for pool_size, with a \

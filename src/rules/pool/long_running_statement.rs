@@ -1,4 +1,4 @@
-use crate::advice::end_session::{Ending, Frees, duration};
+use crate::advice::end_session::{Ending, Frees};
 use crate::advice::long_running::{Kind, statements};
 use crate::advice::measured_query::{excerpt, took};
 use crate::advice::wait_events::meaning_or_kind;
@@ -6,7 +6,7 @@ use crate::facts::Facts;
 use crate::facts::activity::{Activity, Session, Usual};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, duration};
 use serde_json::{Map, Value, json};
 
 pub static RULE: Rule = Rule {
@@ -192,10 +192,7 @@ fn cause(activity: &Activity, session: &Session, usual: Option<Usual>) -> String
     let progress = activity.progress_of(session).map(|progress| format!("Progress: {}.", progress.text()));
     let workers = match activity.workers_of(session) {
         0 => None,
-        workers => Some(format!(
-            "{} for it.",
-            Count(workers as u64).of("parallel worker") + if workers == 1 { " runs" } else { " run" }
-        )),
+        workers => Some(format!("{} for it.", Count(workers as u64).does("parallel worker", "runs", "run"))),
     };
     let plan = "dbre.explain_findings() says why a query takes its time.".to_string();
     [Some(now), Some(before), progress, workers, Some(plan)].into_iter().flatten().collect::<Vec<_>>().join(" ")

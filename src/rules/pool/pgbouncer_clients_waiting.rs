@@ -1,10 +1,10 @@
-use crate::advice::end_session::{Ending, Frees, duration};
+use crate::advice::end_session::{Ending, Frees};
 use crate::advice::pgbouncer::{Held, Root, app_fix, cause};
 use crate::facts::Facts;
 use crate::facts::pgbouncer::{Pgbouncer, Pool, Waiting};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, duration};
 use serde_json::json;
 
 pub static RULE: Rule = Rule {

@@ -1,11 +1,10 @@
-use crate::advice::end_session::duration;
 use crate::advice::pgbouncer::{Breaks, ConnectQueries, Held};
 use crate::facts::Facts;
 use crate::facts::activity::Session;
 use crate::facts::pgbouncer::{Key, Mode, Pool};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, duration};
 
 pub static RULE: Rule = Rule {
     id: "pgbouncer_session_pooling",

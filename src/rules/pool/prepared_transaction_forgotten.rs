@@ -1,10 +1,9 @@
 use crate::advice::end_holder::prepared_decision;
-use crate::advice::end_session::duration;
 use crate::facts::Facts;
 use crate::facts::activity::{Activity, Prepared};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, duration};
 
 pub static RULE: Rule = Rule {
     id: "prepared_transaction_forgotten",

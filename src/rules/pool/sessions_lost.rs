@@ -3,7 +3,7 @@ use crate::facts::Facts;
 use crate::facts::activity::Counters;
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{Count, listing};
+use crate::units::{Count, listing, thousandths};
 
 pub static RULE: Rule = Rule {
     id: "sessions_lost",
@@ -95,7 +95,7 @@ fn judge(database: &str, counters: &Counters, options: &Options) -> Option<Findi
             "sessions_abandoned": counters.abandoned,
             "sessions_fatal": counters.fatal,
             "sessions_killed": counters.killed,
-            "lost_share": (share * 1000.0).round() / 1000.0,
+            "lost_share": thousandths(share),
             "statistics_since": counters.since,
         },
         app_fix: Some(

@@ -1,10 +1,9 @@
-use crate::advice::end_session::duration;
 use crate::advice::pools::{ACTIVE, Pool, label, longest};
 use crate::facts::Facts;
 use crate::facts::activity::Session;
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, duration, thousandths};
 use std::collections::BTreeMap;
 
 pub static RULE: Rule = Rule {
@@ -97,7 +96,7 @@ fn judge(name: &str, pool: &Pool, options: &Options) -> Option<Finding> {
             "client_read": reading,
             "client_write": writing,
             "active": active,
-            "share": (share * 1000.0).round() / 1000.0,
+            "share": thousandths(share),
             "longest_statement_seconds": oldest,
             "example": waiting("ClientWrite").chain(waiting("ClientRead")).next().and_then(|session| session.query.clone()),
         },

@@ -1,10 +1,9 @@
-use crate::advice::end_session::duration;
 use crate::advice::waits::{Group, ends_transaction, groups};
 use crate::facts::Facts;
 use crate::facts::activity::{Activity, Session, Standby};
 use crate::finding::{Finding, Severity};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::listing;
+use crate::units::{duration, listing};
 use serde_json::json;
 
 pub static RULE: Rule = Rule {

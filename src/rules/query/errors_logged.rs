@@ -1,8 +1,9 @@
-use crate::advice::logged::{excerpt, seen, times, verify};
+use crate::advice::logged::{seen, times, verify};
 use crate::facts::server_log::ErrorsOf;
 use crate::facts::{Facts, ServerLog};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::on_one_line;
 use serde_json::json;
 
 pub static RULE: Rule = Rule {
@@ -87,7 +88,7 @@ fn judge(log: &ServerLog, errors: &ErrorsOf, options: &Options) -> Finding {
     let top = errors.messages.first().map_or("", |message| message.kind.as_str());
     Finding {
         severity: severity(errors, options),
-        summary: format!("{object} was logged {}, mostly: {}", times(errors.count), excerpt(top)),
+        summary: format!("{object} was logged {}, mostly: {}", times(errors.count), on_one_line(top)),
         cause: class(&errors.sqlstate).to_string(),
         weight: errors.count,
         evidence,

@@ -1,7 +1,7 @@
-use crate::facts::{Facts, NotAnalyzed, rounded};
+use crate::facts::{Facts, NotAnalyzed};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, rounded};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub static RULE: Rule = Rule {

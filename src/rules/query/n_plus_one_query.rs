@@ -4,10 +4,10 @@ use crate::advice::eager_loading::{
 };
 use crate::advice::lookups::{Confidence, Repetition, Repetitions, Thresholds};
 use crate::advice::measured_query::{excerpt, object_of};
-use crate::facts::{Facts, rounded, shortened};
+use crate::facts::{Facts, shortened};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Skip, Verdict};
-use crate::units::Count;
+use crate::units::{Count, rounded};
 
 pub static RULE: Rule = Rule {
     id: "n_plus_one_query",

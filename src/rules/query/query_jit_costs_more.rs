@@ -1,10 +1,10 @@
 use crate::advice::measured_query::{alter_role, excerpt, finding, judged, percent};
 use crate::advice::plan_weight::shown;
 use crate::advice::statement_kind::Kind;
-use crate::facts::{Facts, MeasuredStatement, rounded};
+use crate::facts::{Facts, MeasuredStatement};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, rounded};
 
 pub static RULE: Rule = Rule {
     id: "query_jit_costs_more",

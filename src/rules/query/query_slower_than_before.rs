@@ -1,10 +1,10 @@
 use crate::advice::measured_query::{excerpt, finding, judged, ms};
 use crate::advice::plan_weight::shown;
 use crate::advice::statement_kind::Kind;
-use crate::facts::{Change, Counters, Facts, MeasuredStatement, rounded};
+use crate::facts::{Change, Counters, Facts, MeasuredStatement};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, rounded};
 use serde_json::{Value, json};
 
 pub static RULE: Rule = Rule {

@@ -1,10 +1,10 @@
 use crate::advice::measured_query::{alter_role, excerpt, finding, judged};
 use crate::advice::plan_weight::shown;
 use crate::advice::statement_kind::Kind;
-use crate::facts::{Facts, MeasuredStatement, rounded};
+use crate::facts::{Facts, MeasuredStatement};
 use crate::finding::{Finding, Rollback, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{BLOCK, Bytes, Count};
+use crate::units::{BLOCK, Bytes, Count, rounded};
 
 pub static RULE: Rule = Rule {
     id: "query_spills_to_temp",

@@ -1,10 +1,10 @@
 use crate::advice::measured_query::{excerpt, finding, judged, ms, percent};
 use crate::advice::plan_weight::shown;
 use crate::advice::statement_kind::Kind;
-use crate::facts::{Facts, MeasuredStatement, rounded};
+use crate::facts::{Facts, MeasuredStatement};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, rounded};
 
 pub static RULE: Rule = Rule {
     id: "query_takes_most_time",

@@ -1,11 +1,11 @@
 use crate::advice::eager_loading::is_served;
 use crate::advice::lookups::{Relation, relations};
 use crate::advice::measured_query::excerpt;
-use crate::facts::{Facts, Namer, ReadingStatement, rounded, shortened};
+use crate::facts::{Facts, Namer, ReadingStatement, shortened};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
 use crate::rules::foreign_key_without_index::{narrowed, solution};
-use crate::units::{Count, listing};
+use crate::units::{Count, listing, rounded};
 use serde_json::json;
 use std::collections::BTreeMap;
 

@@ -1,9 +1,10 @@
 use crate::advice::measured_query::{finding, judged, percent, targets, told};
 use crate::advice::plan_weight::shown;
 use crate::advice::statement_kind::Kind;
-use crate::facts::{Facts, MeasuredStatement, rounded};
+use crate::facts::{Facts, MeasuredStatement};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::rounded;
 
 pub static RULE: Rule = Rule {
     id: "slow_query",

@@ -1,9 +1,10 @@
-use crate::advice::logged::{excerpt, of_group, times, verify};
+use crate::advice::logged::{of_group, times, verify};
 use crate::advice::plan_weight::shown;
 use crate::facts::server_log::Group;
 use crate::facts::{Facts, ServerLog};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::on_one_line;
 
 pub static RULE: Rule = Rule {
     id: "slow_statements_logged",
@@ -104,7 +105,7 @@ fn judge(log: &ServerLog, group: &Group, options: &Options) -> Finding {
             shown(events.mean()),
             shown(events.largest),
             shown(events.total / 1000.0),
-            excerpt(&group.text)
+            on_one_line(&group.text)
         ),
         cause: format!(
             "95% of the logged executions took at most {} ms. select * from dbre.explain_findings(…) with largest_query of the \

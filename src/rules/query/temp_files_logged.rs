@@ -1,9 +1,9 @@
-use crate::advice::logged::{excerpt, of_group, verify};
+use crate::advice::logged::{of_group, verify};
 use crate::facts::server_log::Group;
 use crate::facts::{Facts, ServerLog};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{Bytes, Count};
+use crate::units::{Bytes, Count, on_one_line};
 
 pub static RULE: Rule = Rule {
     id: "temp_files_logged",
@@ -75,7 +75,8 @@ fn judge(log: &ServerLog, group: &Group, options: &Options) -> Finding {
         "work_mem_estimated_bytes": megabytes * Bytes::MIB as f64,
         "max_connections": sessions,
     });
-    let told = if group.text.is_empty() { "no statement is logged for them".to_string() } else { excerpt(&group.text) };
+    let told =
+        if group.text.is_empty() { "no statement is logged for them".to_string() } else { on_one_line(&group.text) };
     let fits = megabytes <= MOST_MEGABYTES && events.largest < LARGEST_FILE;
     let cause = match fits {
         true => format!(

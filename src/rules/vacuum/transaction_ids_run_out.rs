@@ -101,7 +101,7 @@ fn judge(activity: &Activity, ids: &TransactionIds, options: &Options) -> Findin
         0 => "No autovacuum to prevent wraparound that the caller may see runs at this moment.".to_string(),
         many => format!(
             "{} to prevent wraparound: let them end.",
-            Count(many as u64).of("autovacuum worker") + if many == 1 { " runs" } else { " run" }
+            Count(many as u64).does("autovacuum worker", "runs", "run")
         ),
     };
     Finding {

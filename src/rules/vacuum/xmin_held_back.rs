@@ -1,11 +1,10 @@
 use crate::advice::end_holder::remedy;
-use crate::advice::end_session::duration;
 use crate::advice::holding_back::{Hold, Holder, Limiting, holds, limiting};
 use crate::facts::Facts;
 use crate::facts::activity::Activity;
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, capitalized, duration};
 
 pub static RULE: Rule = Rule {
     id: "xmin_held_back",
@@ -154,9 +153,4 @@ fn judge(facts: &Facts, limiting: &Limiting, options: &Options) -> Finding {
         verify_sql: remedy.verify_sql,
         ..Finding::that_changes_nothing()
     }
-}
-
-fn capitalized(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
 }

@@ -1,9 +1,9 @@
 use crate::advice::index_ddl::Removal;
+use crate::facts::Facts;
 use crate::facts::vector::{Method, VectorColumn, VectorIndex};
-use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{Bytes, Count, Days};
+use crate::units::{Bytes, Count, Days, rounded};
 
 pub static RULE: Rule = Rule {
     id: "duplicate_vector_index",

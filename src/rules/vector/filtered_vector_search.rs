@@ -2,9 +2,10 @@ use crate::advice::vector_filter::Alternative;
 use crate::advice::vector_filtering::{Filtering, name, rounded_share};
 use crate::advice::vector_search::{finding, planned, serving};
 use crate::facts::vector::{Limit, Order, VectorColumn, VectorIndex, VectorSearch};
-use crate::facts::{Facts, Namer, rounded};
+use crate::facts::{Facts, Namer};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
+use crate::units::rounded;
 use serde_json::{Value, json};
 
 pub static RULE: Rule = Rule {

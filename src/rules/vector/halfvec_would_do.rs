@@ -1,10 +1,10 @@
 use crate::advice::vector_column::read_of;
 use crate::advice::vector_index::Design;
 use crate::facts::vector::{Element, Key, Sample, VectorColumn, VectorIndex};
-use crate::facts::{Facts, Namer, rounded};
+use crate::facts::{Facts, Namer};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, rounded};
 
 /// Fewer sampled vectors say little of what is nearest.
 const FEWEST_VECTORS: f64 = 200.0;

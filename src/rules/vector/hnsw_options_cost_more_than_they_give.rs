@@ -1,9 +1,9 @@
 use crate::advice::vector_index::{Design, Rebuild};
+use crate::facts::Facts;
 use crate::facts::vector::{Method, VectorColumn, VectorIndex};
-use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, rounded};
 
 pub static RULE: Rule = Rule {
     id: "hnsw_options_cost_more_than_they_give",

@@ -1,9 +1,10 @@
 use crate::advice::vector_column::read_of;
 use crate::advice::vector_index::operator_text;
+use crate::facts::Facts;
 use crate::facts::vector::{Element, Operator, VectorColumn, VectorSearch};
-use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::rounded;
 
 pub static RULE: Rule = Rule {
     id: "inner_product_would_do",

@@ -1,10 +1,10 @@
 use super::ivfflat_built_on_few_rows::growth;
 use crate::advice::vector_index::{Design, Rebuild, Setting, ivfflat_lists, probes_for};
+use crate::facts::Facts;
 use crate::facts::vector::{Method, VectorColumn, VectorIndex};
-use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::{Bytes, Count};
+use crate::units::{Bytes, Count, rounded};
 
 pub static RULE: Rule = Rule {
     id: "ivfflat_lists_outgrown",

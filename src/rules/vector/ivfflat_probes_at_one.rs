@@ -1,9 +1,10 @@
 use crate::advice::vector_index::{Design, Setting, probes_for};
 use crate::advice::vector_search::{RoleSetting, finding, is_set_by_sessions, planned};
+use crate::facts::Facts;
 use crate::facts::vector::{Method, VectorColumn, VectorIndex, VectorSearch};
-use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::rounded;
 
 pub static RULE: Rule = Rule {
     id: "ivfflat_probes_at_one",

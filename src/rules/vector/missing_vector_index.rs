@@ -1,10 +1,10 @@
 use crate::advice::vector_index::{Advice, Design, choose};
 use crate::advice::vector_search::{is_same_key, serving};
 use crate::facts::vector::{Element, Key, Limit, Method, Operator, Order, VectorColumn, VectorSearch, Vectors};
-use crate::facts::{Facts, Namer, rounded};
+use crate::facts::{Facts, Namer};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Count;
+use crate::units::{Count, rounded};
 
 pub static RULE: Rule = Rule {
     id: "missing_vector_index",

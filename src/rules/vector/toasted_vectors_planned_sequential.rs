@@ -1,10 +1,11 @@
 use crate::advice::vector_index::{Design, Setting, exact_ms, of_pgvector};
+use crate::facts::Facts;
 use crate::facts::vector::{
     Element, Extension, Limit, Method, Operator, Order, Sample, VectorColumn, VectorIndex, VectorSearch,
 };
-use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::rounded;
 
 /// As functions in SQL or PL/pgSQL have.
 const COST: u32 = 100;

@@ -1,8 +1,8 @@
+use crate::facts::Facts;
 use crate::facts::vector::{Build, VectorColumn};
-use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, Options, Rule, Verdict};
-use crate::units::{Count, Days};
+use crate::units::{Count, Days, rounded};
 
 pub static RULE: Rule = Rule {
     id: "vector_index_building",

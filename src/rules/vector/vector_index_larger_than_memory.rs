@@ -1,9 +1,9 @@
 use crate::advice::vector_index::{Design, has_class, key_in_words};
+use crate::facts::Facts;
 use crate::facts::vector::{Element, Key, VectorColumn, VectorIndex};
-use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Severity, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, rounded};
 use serde_json::{Value, json};
 
 pub static RULE: Rule = Rule {

@@ -1,9 +1,10 @@
 use crate::advice::index_ddl::Removal;
 use crate::advice::vector_search::is_same_key;
+use crate::facts::Facts;
 use crate::facts::vector::{Key, Order, VectorColumn};
-use crate::facts::{Facts, rounded};
 use crate::finding::{Finding, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::rounded;
 
 pub static RULE: Rule = Rule {
     id: "vector_operator_class_not_used",

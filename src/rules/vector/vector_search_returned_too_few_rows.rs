@@ -2,6 +2,7 @@ use crate::facts::Facts;
 use crate::facts::vector::{CutSearch, CutSearches, Server, Vectors};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
+use crate::units::thousandths;
 
 const MIN_SHARE: OptionSpec = OptionSpec::number(
     "min_short_share",
@@ -130,7 +131,7 @@ fn finding(vectors: &Vectors, cut: &CutSearches, open: &[&CutSearch], share: f64
             "captured_searches": cut.captured,
             "captured_days": 1,
             "short_searches": cut.short,
-            "short_share": (share * 1000.0).round() / 1000.0,
+            "short_share": thousandths(share),
             "limit_rows": worst.k,
             "returned_rows": worst.rows,
             "matching_rows_counted_at_least": worst.matching,

@@ -1,10 +1,10 @@
 use crate::advice::logged::{alter_system, times};
 use crate::advice::plan_weight::shown;
 use crate::facts::server_log::{Checkpoints, shown_time};
-use crate::facts::{Facts, ServerLog, rounded};
+use crate::facts::{Facts, ServerLog};
 use crate::finding::{Finding, Rollback, Severity, change, object};
 use crate::rule::{Case, Need, OptionSpec, Options, Rule, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, rounded};
 use serde_json::json;
 
 pub static RULE: Rule = Rule {
