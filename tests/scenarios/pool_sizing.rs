@@ -260,6 +260,17 @@ fn timeouts_left(database: &Database) {
         assert!(again.iter().all(|row| row["fix_sql"].is_null()), "{set}: {again:#?}");
         execute(&mut client, &format!("alter role {} in database {} reset all", quoted(&role), database.name));
     }
+    execute(&mut client, &format!("alter role {} reset all", quoted(&role)));
+    let of_database = format!("alter database {} set", database.name);
+    execute(&mut client, &format!("{of_database} statement_timeout = '10min'; {of_database} lock_timeout = 0"));
+    let advised = rows(&mut client, &arguments);
+    assert_eq!(names.map(|name| number(&advised, name)), [600.0, 0.0, 60.0, 2400.0]);
+    for name in ["statement_timeout", "lock_timeout"] {
+        let left = row(&advised, name);
+        assert!(left["fix_sql"].is_null(), "{left:#}");
+        assert!(left["rests_on"].as_str().unwrap().contains("set for the database itself: a decision"), "{left:#}");
+    }
+    execute(&mut client, &format!("alter database {} reset all", database.name));
     execute(&mut client, &format!("alter role {} set idle_session_timeout = '60s'", quoted(&role)));
     for (more, recycle, min_pool_size) in [
         ("pgbouncer => false", 30.0, None),

@@ -37,7 +37,7 @@ impl Limit {
 
     /// What is advised and not in force.
     pub fn sets(&self) -> Option<f64> {
-        self.advised.filter(|_| !self.is_shorter_now() && !self.was_decided())
+        self.advised.filter(|_| !self.is_shorter_now() && self.decided().is_none())
     }
 
     /// In force whatever is advised.
@@ -55,12 +55,15 @@ impl Limit {
         self.seconds_now().zip(self.advised).is_some_and(|(now, advised)| now <= advised)
     }
 
-    /// For the role itself, and nothing that was measured speaks against it.
-    fn was_decided(&self) -> bool {
-        self.now.as_ref().is_some_and(|now| {
-            let of_role = matches!(now.level, Level::Role | Level::RoleInDatabase);
-            of_role && (self.basis == Basis::Default || now.milliseconds == 0)
-        })
+    /// For whom it was set on purpose: for the role or the database itself, and nothing that was measured speaks against it.
+    fn decided(&self) -> Option<&'static str> {
+        let now = self.now.as_ref()?;
+        let nothing_measured = self.basis == Basis::Default;
+        match now.level {
+            Level::Role | Level::RoleInDatabase if nothing_measured || now.milliseconds == 0 => Some("role"),
+            Level::Database if nothing_measured => Some("database"),
+            _ => None,
+        }
     }
 
     /// `other`: the limit that has to be longer.
@@ -70,7 +73,8 @@ impl Limit {
             (_, None) => "its new sessions have none now".to_string(),
             (_, Some(seconds)) => format!("its new sessions have {} now", span(seconds)),
         };
-        let decided = if self.was_decided() { "; it is set for the role itself: a decision" } else { "" };
+        let decided = self.decided().map(|whose| format!("; it is set for the {whose} itself: a decision"));
+        let decided = decided.unwrap_or_default();
         let beside = match other.and_then(|other| Some((other.name, other.seconds()?))) {
             Some((name, seconds)) if self.seconds().is_some_and(|own| own >= seconds) => {
                 format!(". It does nothing beside {name} ({})", span(seconds))
