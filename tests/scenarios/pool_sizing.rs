@@ -449,7 +449,8 @@ fn session_features(database: &Database) {
     let role = role(database, "");
     let mut client = database.connect();
     execute(&mut client, "create extension pg_stat_statements");
-    let arguments = format!("40, 1, 2, instances => 4, target_role => '{}'", role.replace('\'', "''"));
+    let arguments =
+        format!("40, 1, 2, instances => 4, pgbouncer => true, target_role => '{}'", role.replace('\'', "''"));
     let mode = |client: &mut Client, more: &str| {
         let rows = rows(client, &format!("{arguments}{more}"));
         let config = row(&rows, "pgbouncer_ini")["config"].as_str().unwrap();

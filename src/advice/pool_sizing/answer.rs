@@ -34,6 +34,12 @@ impl Rows {
                 ("fits_with_less", format!("Directly, with less than the application needs: {pools}; {taken}"))
             }
             Through::Nothing => ("fits", format!("Directly: {pools}; {taken}")),
+            Through::SessionPooling if plan.pools.below_need(&plan.demand) => (
+                "fits_with_less",
+                format!(
+                    "Through PgBouncer, which has to pool by session, with less than the application needs: {pools}; {taken}"
+                ),
+            ),
             Through::SessionPooling => {
                 ("fits_through_pgbouncer", format!("Through PgBouncer, which has to pool by session: {pools}; {taken}"))
             }

@@ -101,9 +101,10 @@ impl Plan {
         let demand = Demand::of(&input.request);
         let budget = Budget::of(input);
         let measured = Measured::of(input);
-        let wanted =
-            input.request.pgbouncer.unwrap_or(input.request.pool_mode.is_some() || demand.at_peak() > budget.slots);
         let features = Features::of(input);
+        // By session it saves no connections: where nobody asks for it, it is not worth its while.
+        let would_help = demand.at_peak() > budget.slots && features.are_none();
+        let wanted = input.request.pgbouncer.unwrap_or(input.request.pool_mode.is_some() || would_help);
         let through = match (wanted, input.request.pool_mode) {
             (false, _) => Through::Nothing,
             (true, Some(Pooling::Transaction)) => Through::TransactionPooling,

@@ -132,6 +132,7 @@ fn decimals_are_rounded_as_they_are_written() {
 #[test]
 fn features_of_sessions_decide_the_pool_mode() {
     let mut case = Case::new(100, 40, 1.0, 2);
+    case.request.pgbouncer = Some(true);
     assert!(case.text("pgbouncer_ini").contains(" pool_mode=transaction "));
     assert!(case.text("api_engine").contains("\"prepare_threshold\": None"));
     assert!(case.text("pool_mode").contains("is not known"));
@@ -150,6 +151,7 @@ fn features_of_sessions_decide_the_pool_mode() {
 #[test]
 fn what_is_set_seldom_does_not_decide_the_pool_mode() {
     let mut case = Case::new(100, 40, 1.0, 2);
+    case.request.pgbouncer = Some(true);
     let mut of = |selects: f64, sets: f64, text: &str| {
         let statement =
             |text: &str, calls| StatementTime { calls, text: Some(text.to_string()), ..StatementTime::default() };
@@ -181,6 +183,7 @@ fn what_is_set_seldom_does_not_decide_the_pool_mode() {
 #[test]
 fn whose_set_role_it_is_cannot_be_told() {
     let mut case = Case::new(100, 40, 1.0, 2);
+    case.request.pgbouncer = Some(true);
     let statement = |text: &str| StatementTime { calls: 3.0, text: Some(text.to_string()), ..StatementTime::default() };
     let session = |text: &str| Session {
         kind: "client backend".to_string(),
@@ -204,6 +207,7 @@ fn whose_set_role_it_is_cannot_be_told() {
 #[test]
 fn what_the_pool_mode_rests_on() {
     let mut case = Case::new(100, 40, 1.0, 2);
+    case.request.pgbouncer = Some(true);
     let basis = |case: &Case| case.rows().into_iter().find(|row| row.name == "pool_mode").unwrap().basis;
     assert_eq!(basis(&case), Basis::Default, "no text is visible");
     let statement = |text: &str| StatementTime { calls: 3.0, text: Some(text.to_string()), ..StatementTime::default() };
@@ -217,6 +221,7 @@ fn what_the_pool_mode_rests_on() {
 #[test]
 fn what_functions_run_is_searched() {
     let mut case = Case::new(100, 40, 1.0, 2);
+    case.request.pgbouncer = Some(true);
     let statement = StatementTime { calls: 3.0, text: Some("select app.f()".to_string()), ..StatementTime::default() };
     case.concurrency.statements = Some(StatementTimes { of_role: vec![statement], ..StatementTimes::default() });
     let function = |body: &str| {
@@ -277,6 +282,7 @@ fn the_answer_says_that_requests_can_lock_up() {
 #[test]
 fn what_statements_do_not_say_is_asked() {
     let mut case = Case::new(100, 40, 1.0, 2);
+    case.request.pgbouncer = Some(true);
     let statement =
         |text: &str| StatementTime { calls: 30.0, text: Some(text.to_string()), ..StatementTime::default() };
     let of = |text: &str| Some(StatementTimes { of_role: vec![statement(text)], ..StatementTimes::default() });
@@ -314,6 +320,20 @@ fn a_pool_by_session_fits_as_if_there_were_none() {
     assert_eq!(small.rows()[0].name, "fits_through_pgbouncer");
     small.role.connection_limit = Some(10);
     assert_eq!(small.rows()[0].name, "does_not_fit");
+}
+
+#[test]
+fn a_pool_by_session_that_is_too_small_is_said() {
+    let mut case = Case::new(100, 1, 0.5, 0);
+    (case.request.deploy_overlap, case.request.requests_per_worker) = (1.0, 1000);
+    let statement = StatementTime { calls: 3.0, text: Some("listen jobs".to_string()), ..StatementTime::default() };
+    case.concurrency.statements = Some(StatementTimes { of_role: vec![statement], ..StatementTimes::default() });
+    assert_eq!(case.plan().through, Through::Nothing, "PgBouncer would save nothing");
+    assert_eq!(case.rows()[0].name, "fits_with_less");
+    assert!(["needs_its_session", "demand_exceeds_slots"].iter().all(|name| case.warnings().contains(name)));
+    case.request.pgbouncer = Some(true);
+    assert_eq!((case.plan().through, case.rows()[0].name), (Through::SessionPooling, "fits_with_less"));
+    assert!(case.warnings().contains(&"requests_wait"));
 }
 
 #[test]
