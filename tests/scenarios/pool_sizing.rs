@@ -221,6 +221,15 @@ fn timeouts(database: &Database) {
     // A superuser's sessions maintain the database.
     let of_superuser = rows(&mut client, "4, 2, 2, target_role => 'postgres'");
     assert!(of_superuser.iter().all(|row| row["fix_sql"].is_null()) && has(&of_superuser, "role_is_superuser"));
+    let engine = row(&of_superuser, "api_async_engine")["config"].as_str().unwrap();
+    assert!(!engine.contains("command_timeout") && !has(&of_superuser, "command_timeout"), "{engine}");
+    // Each number that is printed has a row that says what it rests on.
+    assert_eq!(number(&advised, "command_timeout"), 35.0);
+    let printed = [("api_async_engine", "\"command_timeout\": 35,"), ("api_engine", "\"keepalives_idle\": 30,")];
+    for (name, line) in printed {
+        assert!(row(&advised, name)["config"].as_str().unwrap().contains(line), "{line}");
+    }
+    assert_eq!((number(&advised, "connect_timeout"), number(&advised, "keepalives_idle")), (5.0, 30.0));
 }
 
 /// What is in force for the role, and what comes of it: seconds of the four limits, and of which there is something to set.

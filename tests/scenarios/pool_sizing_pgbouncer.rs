@@ -29,7 +29,7 @@ fn fragment(database: &Database) {
         assert_own(&bouncer, &database.name, mode, &rows);
         let in_force = config(&bouncer);
         assert_eq!(in_force["max_client_conn"], number(&rows, "max_client_conn").to_string());
-        assert_eq!(in_force["query_wait_timeout"], "10");
+        assert_eq!(in_force["query_wait_timeout"], number(&rows, "query_wait_timeout").to_string());
         let host = format!("{}&port=6432", bouncer.folder.display());
         for (name, more) in [("api_engine", SYNCHRONOUS), ("api_async_engine", ASYNCHRONOUS)] {
             let printed = python(database, &role, &host, row(&rows, name), more);

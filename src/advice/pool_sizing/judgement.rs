@@ -193,7 +193,7 @@ impl Rows {
     fn about_the_role(&mut self, input: &Input, plan: &Plan, timeouts: &Timeouts) {
         let role = &input.role;
         let (longer, ids) = &timeouts.longer;
-        if let Some(seconds) = timeouts.statement.seconds().filter(|_| *longer > 0) {
+        if let Some(seconds) = timeouts.statement.seconds().filter(|_| *longer > 0 && !role.is_superuser) {
             let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
             let which = if ids.is_empty() { String::new() } else { format!(": query id {}", listing(&ids)) };
             self.note(
@@ -215,7 +215,8 @@ impl Rows {
             });
             ours.map(|session| session.pid).collect::<Vec<i32>>()
         };
-        let transactions = timeouts.transaction.sets().map(|seconds| (seconds, begun_before(seconds)));
+        let transactions =
+            timeouts.transaction.sets().filter(|_| !role.is_superuser).map(|seconds| (seconds, begun_before(seconds)));
         if let Some((seconds, pids)) = transactions.filter(|(_, pids)| !pids.is_empty()) {
             self.note(
                 "transactions_longer_than_timeout",

@@ -151,7 +151,7 @@ pub fn size(input: &Input) -> Vec<Row> {
     plan.budget.tell(input, &mut rows);
     plan.measured.tell(input, &mut rows);
     plan.pools.tell(&plan, &mut rows);
-    texts::tell_times(&plan, &timeouts, &mut rows);
+    texts::tell_times(input, &plan, &timeouts, &mut rows);
     if let Some(bouncer) = &plan.bouncer {
         bouncer.tell(input, &plan, &mut rows);
     }

@@ -5,6 +5,7 @@ use super::budget::Budget;
 use super::demand::Demand;
 use super::measured::Measured;
 use super::rows::{Basis, Part, Rows, number};
+use super::texts::POOL_TIMEOUT;
 use super::{Input, Plan, Through};
 
 pub const MAX_PREPARED_STATEMENTS: u64 = 200;
@@ -126,14 +127,22 @@ impl Bouncer {
                 self.most()
             ),
         );
+        rows.add(
+            Part::Pgbouncer,
+            "query_wait_timeout",
+            POOL_TIMEOUT,
+            "seconds",
+            Basis::Default,
+            "as pool_timeout: who waits longer for a server is sent an error; of all databases together, PgBouncer's default is 120",
+        );
         if plan.through == Through::TransactionPooling {
-            add(
+            rows.add(
+                Part::Pgbouncer,
                 "max_prepared_statements",
-                MAX_PREPARED_STATEMENTS,
+                MAX_PREPARED_STATEMENTS as f64,
                 "statements",
                 Basis::Default,
-                "kept for each client, so that prepared statements of the protocol work (PgBouncer 1.21 or newer); the default from 1.24 on"
-                    .to_string(),
+                "kept for each client, so that prepared statements of the protocol work (PgBouncer 1.21 or newer); the default from 1.24 on",
             );
         }
     }

@@ -10,7 +10,8 @@ use super::{Input, Plan, Through};
 /// Seconds that a request waits for a connection: an error that the user sees soon is better than a queue that grows.
 pub const POOL_TIMEOUT: f64 = 10.0;
 const POOL_RECYCLE: f64 = 1800.0;
-const CONNECT_TIMEOUT: u64 = 5;
+const CONNECT_TIMEOUT: f64 = 5.0;
+const KEEPALIVES_IDLE: f64 = 30.0;
 /// Seconds by which the client is more patient than the server, whose error says more.
 const CLIENT_MARGIN: f64 = 5.0;
 /// Bytes of a name that the server and PgBouncer keep.
@@ -31,10 +32,18 @@ fn recycle(plan: &Plan, timeouts: &Timeouts) -> f64 {
     idle_seconds(plan, timeouts).map_or(POOL_RECYCLE, |idle| half(idle, POOL_RECYCLE))
 }
 
-pub fn tell_times(plan: &Plan, timeouts: &Timeouts, rows: &mut Rows) {
+/// Of asyncpg. None: the server cancels nothing by itself, nor would it for a superuser, for whom no timeout is set.
+fn command_timeout(input: &Input, timeouts: &Timeouts) -> Option<f64> {
+    let statement = timeouts.statement.seconds().filter(|_| !input.role.is_superuser)?;
+    Some(statement + CLIENT_MARGIN)
+}
+
+pub fn tell_times(input: &Input, plan: &Plan, timeouts: &Timeouts, rows: &mut Rows) {
     let rests_on = match idle_seconds(plan, timeouts) {
         Some(idle) => format!("half of idle_session_timeout ({} s), which new sessions of the role get", number(idle)),
-        None => "below the lifetimes that PgBouncer (server_lifetime 3600 s) and most firewalls give".to_string(),
+        None => "an age, after which a connection is opened anew: by then all have followed a failover, and what a session has gathered in \
+                 memory is freed. What a firewall has ended as idle before, pool_pre_ping finds"
+            .to_string(),
     };
     let mut default = |name: &'static str, value: f64, rests_on: &str| {
         rows.add(Part::Application, name, value, "seconds", Basis::Default, rests_on);
@@ -45,6 +54,24 @@ pub fn tell_times(plan: &Plan, timeouts: &Timeouts, rows: &mut Rows) {
         "an error that comes soon is better than a queue that grows; SQLAlchemy's default is 30",
     );
     default("pool_recycle", recycle(plan, timeouts), &rests_on);
+    default(
+        "connect_timeout",
+        CONNECT_TIMEOUT,
+        "a server that has not answered by then is down or full: a request does not wait longer for it than pool_timeout; asyncpg calls it \
+         timeout, and waits 60 s by default",
+    );
+    default(
+        "keepalives_idle",
+        KEEPALIVES_IDLE,
+        "psycopg alone: below the minutes after which firewalls and load balancers drop what is idle; Linux by itself asks after 7200 s",
+    );
+    if let Some(seconds) = command_timeout(input, timeouts) {
+        let rests_on = format!(
+            "asyncpg alone: statement_timeout and {} s more, so that the server's own error, which says more, comes first",
+            number(CLIENT_MARGIN)
+        );
+        default("command_timeout", seconds, &rests_on);
+    }
 }
 
 pub fn tell(input: &Input, plan: &Plan, timeouts: &Timeouts, rows: &mut Rows) {
@@ -86,11 +113,11 @@ struct Engine<'a> {
 impl Engine<'_> {
     fn asynchronous(&self) -> String {
         let mut arguments = vec![
-            format!("\"timeout\": {CONNECT_TIMEOUT},"),
+            format!("\"timeout\": {},", number(CONNECT_TIMEOUT)),
             format!("\"server_settings\": {{\"application_name\": \"{}\"}},", self.application_name()),
         ];
-        if let Some(seconds) = self.timeouts.statement.seconds() {
-            arguments.insert(1, format!("\"command_timeout\": {},", number(seconds + CLIENT_MARGIN)));
+        if let Some(seconds) = command_timeout(self.input, self.timeouts) {
+            arguments.insert(1, format!("\"command_timeout\": {},", number(seconds)));
         }
         if self.plan.through == Through::TransactionPooling {
             arguments.push(format!(
@@ -104,9 +131,9 @@ impl Engine<'_> {
 
     fn synchronous(&self) -> String {
         let mut arguments = vec![
-            format!("\"connect_timeout\": {CONNECT_TIMEOUT},"),
+            format!("\"connect_timeout\": {},", number(CONNECT_TIMEOUT)),
             format!("\"application_name\": \"{}\",", self.application_name()),
-            "\"keepalives_idle\": 30,".to_string(),
+            format!("\"keepalives_idle\": {},", number(KEEPALIVES_IDLE)),
         ];
         if self.plan.through == Through::TransactionPooling {
             arguments.push("# psycopg drops prepared statements by SQL that PgBouncer does not know.".to_string());
