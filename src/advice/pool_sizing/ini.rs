@@ -11,21 +11,21 @@ const SERVER_IDLE: f64 = 600.0;
 
 /// What clients name the database by. The file has no quotes for it: ASCII letters, digits and `_-.` are all there is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Key {
+pub enum NameInFile {
     Name,
     Alias(String),
     /// Not even dbname='…' holds a line break: the line is for every database, by its own name.
     Any,
 }
 
-impl Key {
-    pub fn of(database: &str) -> Key {
+impl NameInFile {
+    pub fn of(database: &str) -> NameInFile {
         if database.contains(['\n', '\r']) {
-            Key::Any
+            NameInFile::Any
         } else if database == "pgbouncer" || !database.chars().all(is_plain) {
-            Key::Alias(suffixed(database, "app"))
+            NameInFile::Alias(suffixed(database, "app"))
         } else {
-            Key::Name
+            NameInFile::Name
         }
     }
 }
@@ -40,13 +40,13 @@ pub fn ini(input: &Input, plan: &Plan, bouncer: &Bouncer, timeouts: &Timeouts) -
         Some(address) => (address.as_str(), ""),
         None => ("127.0.0.1", "; host: of the server as PgBouncer reaches it; a folder means its Unix socket\n"),
     };
-    let (key, dbname, hint) = match Key::of(name) {
-        Key::Name => (name.clone(), format!(" dbname={name}"), String::new()),
-        Key::Alias(alias) => {
+    let (key, dbname, hint) = match NameInFile::of(name) {
+        NameInFile::Name => (name.clone(), format!(" dbname={name}"), String::new()),
+        NameInFile::Alias(alias) => {
             let hint = format!("; clients connect to {alias}: this file cannot hold the name of the database\n");
             (alias, format!(" dbname='{}'", name.replace('\'', "''")), hint)
         }
-        Key::Any => {
+        NameInFile::Any => {
             let hint =
                 "; all databases that have no line of their own: this file cannot hold a name with a line break\n";
             ("*".to_string(), String::new(), hint.to_string())

@@ -1,7 +1,7 @@
 //! What is pasted into the application and into PgBouncer.
 
 use super::application::Pool;
-use super::ini::{Key, ini, is_plain};
+use super::ini::{NameInFile, ini, is_plain};
 use super::pgbouncer::MAX_PREPARED_STATEMENTS;
 use super::rows::{Basis, Part, Rows, number};
 use super::timeouts::Timeouts;
@@ -147,8 +147,8 @@ impl Engine<'_> {
             Through::Nothing => "HOST:5432",
             _ => "PGBOUNCER:6432",
         };
-        let database = match Key::of(&self.input.role.database) {
-            Key::Alias(alias) if self.plan.through != Through::Nothing => alias,
+        let database = match NameInFile::of(&self.input.role.database) {
+            NameInFile::Alias(alias) if self.plan.through != Through::Nothing => alias,
             _ => "DATABASE".to_string(),
         };
         let arguments: String = arguments.iter().map(|argument| format!("        {argument}\n")).collect();
