@@ -118,6 +118,7 @@ pub fn pool_sizing(
         role_chosen,
         activity: &activity,
         concurrency: &concurrency,
+        check: db::check_for_interrupts,
     });
     TableIterator::new(rows.into_iter().zip(1..).map(row).collect::<Vec<_>>())
 }

@@ -49,7 +49,6 @@ pub struct Budget {
 impl Budget {
     pub fn of(input: &Input) -> Budget {
         let Input { server, role, request, activity, .. } = input;
-        let is_ours = |s: &Session| s.role_oid == Some(role.oid) && s.database_oid == Some(role.database_oid);
         let connections = || activity.sessions.iter().filter(|session| session.takes_slot());
         let count = |of: &dyn Fn(&Session) -> bool| connections().filter(|session| of(session)).count() as u64;
         let slots = &activity.slots;
@@ -57,8 +56,9 @@ impl Budget {
         let of = |limit: u64| rounded_down(limit as f64 * request.target_utilization);
         let allowed = of(usable);
         let own = u64::from(slots.own.is_some());
-        let others = count(&|session| !is_ours(session)) + own;
-        let others_here = count(&|session| !is_ours(session) && session.database_oid == Some(role.database_oid)) + own;
+        let others = count(&|session| !input.is_ours(session)) + own;
+        let others_here =
+            count(&|session| !input.is_ours(session) && session.database_oid == Some(role.database_oid)) + own;
         let of_role_elsewhere = count(&|s| s.role_oid == Some(role.oid) && s.database_oid != Some(role.database_oid));
         // Neither limit holds for superusers.
         let limit = |limit: Option<u64>| limit.filter(|_| !role.is_superuser);
@@ -85,7 +85,7 @@ impl Budget {
             slots_without: least(Some(bound)).map_or(slots, |(slots, _)| slots),
             capacity,
             capacity_rests_on,
-            largest_others: largest(connections().filter(|session| !is_ours(session))),
+            largest_others: largest(connections().filter(|session| !input.is_ours(session))),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Input;
 use super::rows::{Basis, percent};
-use crate::advice::session_features::{SessionFeature, Used, gathered, maybe_used, used as used_of};
+use crate::advice::session_features::{SessionFeature, Used, gathered, maybe_used};
 use crate::facts::activity::concurrency::{StatementTime, StatementTimes};
 use crate::units::{Count, listing};
 
@@ -28,18 +28,14 @@ pub struct Features {
 
 impl Features {
     pub fn of(input: &Input) -> Features {
-        let role = &input.role;
         let texts = |statements: fn(&StatementTimes) -> &Vec<StatementTime>| -> Vec<(&str, u64)> {
             let statements = input.concurrency.statements.iter().flat_map(statements);
             statements.filter_map(|s| Some((s.text.as_deref()?, s.calls as u64))).collect()
         };
         let counted = texts(|times| &times.of_role);
         // What a session ran last: one that listens does nothing else.
-        let ours = |s: &&crate::facts::activity::Session| {
-            s.role_oid == Some(role.oid) && s.database_oid == Some(role.database_oid)
-        };
-        let last: Vec<&str> =
-            input.activity.sessions.iter().filter(ours).filter_map(|session| session.query.as_deref()).collect();
+        let ours = input.activity.sessions.iter().filter(|session| input.is_ours(session));
+        let last: Vec<&str> = ours.filter_map(|session| session.query.as_deref()).collect();
         let calls: u64 = counted.iter().map(|(_, calls)| calls).sum();
         let is_seldom = |used: &Used| {
             let most = SELDOM_CALLS.max((calls as f64 * SELDOM_SHARE) as u64);
@@ -47,20 +43,24 @@ impl Features {
         };
         let functions = input.concurrency.functions.iter();
         let functions: Vec<_> = functions
+            .inspect(|_| (input.check)())
             .map(|f| (format!("function {}.{}", f.schema, f.name), f.calls, SessionFeature::of_body(&f.body)))
             .collect();
+        let of = |text| {
+            (input.check)();
+            SessionFeature::of(text)
+        };
         // SET ROLE is counted for the role that it switches to: what this one has counted is others'.
-        let without_roles =
-            |text| SessionFeature::of(text).into_iter().filter(|f| *f != SessionFeature::Role).collect();
+        let without_roles = |text| of(text).into_iter().filter(|f| *f != SessionFeature::Role).collect();
         let of_counted = counted.iter().map(|(text, calls)| (*text, *calls, without_roles(text)));
-        let of_last = last.iter().map(|text| (*text, 0, SessionFeature::of(text)));
+        let of_last = last.iter().map(|text| (*text, 0, of(text)));
         let of_functions = functions.iter().map(|(name, calls, features)| (name.as_str(), *calls, features.clone()));
         let used = gathered(of_counted.chain(of_last).chain(of_functions));
         let (seldom, used): (Vec<Used>, Vec<Used>) = used.into_iter().partition(is_seldom);
-        let role_changes = used_of(texts(|times| &times.role_changes));
-        let role_changes = role_changes.into_iter().filter(|used| used.feature == SessionFeature::Role);
+        let role_changes = texts(|times| &times.role_changes).into_iter().map(|(text, calls)| (text, calls, of(text)));
+        let role_changes = gathered(role_changes).into_iter().filter(|used| used.feature == SessionFeature::Role);
         let texts = counted.len() + last.len();
-        let maybe = maybe_used(counted.into_iter().chain(last.into_iter().map(|text| (text, 0))));
+        let maybe = maybe_used(counted.into_iter().chain(last.into_iter().map(|text| (text, 0))), input.check);
         Features {
             texts,
             maybe: role_changes.chain(maybe).collect(),

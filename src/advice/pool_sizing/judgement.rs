@@ -4,6 +4,7 @@ use super::demand::overlap_that_fits;
 use super::rows::{Basis, Part, Rows, number, span};
 use super::timeouts::Timeouts;
 use super::{Input, Plan, Through};
+use crate::facts::activity::Session;
 use crate::units::{Count, listing};
 
 /// Connections for each statement that the server can run at once: beyond this they mostly wait.
@@ -208,11 +209,8 @@ impl Rows {
             );
         }
         let begun_before = |seconds: f64| {
-            let ours = input.activity.sessions.iter().filter(|s| {
-                s.role_oid == Some(role.oid)
-                    && s.database_oid == Some(role.database_oid)
-                    && s.transaction_seconds.is_some_and(|open| open > seconds)
-            });
+            let is_longer = |s: &&Session| input.is_ours(s) && s.transaction_seconds.is_some_and(|open| open > seconds);
+            let ours = input.activity.sessions.iter().filter(is_longer);
             ours.map(|session| session.pid).collect::<Vec<i32>>()
         };
         let transactions =

@@ -67,10 +67,7 @@ impl Measured {
                 number(MOST_HELD_PER_RUNNING)
             ),
         });
-        let ours = |session: &&Session| {
-            session.role_oid == Some(input.role.oid) && session.database_oid == Some(input.role.database_oid)
-        };
-        let ours: Vec<_> = input.activity.sessions.iter().filter(ours).filter(|s| s.takes_slot()).collect();
+        let ours: Vec<_> = input.activity.sessions.iter().filter(|s| input.is_ours(s) && s.takes_slot()).collect();
         let is_held = |session: &&&Session| session.runs() || session.in_transaction_and_idle();
         measured.open_now = ours.len() as u64;
         measured.held_now = ours.iter().filter(is_held).count() as u64;

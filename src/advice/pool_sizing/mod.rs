@@ -18,7 +18,7 @@ mod unit_tests;
 
 pub use rows::Row;
 
-use crate::facts::activity::{Activity, Concurrency, SizedRole};
+use crate::facts::activity::{Activity, Concurrency, Session, SizedRole};
 use application::Pools;
 use budget::Budget;
 use demand::Demand;
@@ -68,6 +68,15 @@ pub struct Input<'a> {
     pub database_identifier: String,
     pub activity: &'a Activity,
     pub concurrency: &'a Concurrency,
+    /// Called for each text that is searched: there may be megabytes.
+    pub check: fn(),
+}
+
+impl Input<'_> {
+    /// A session of the application: of its role in this database.
+    pub fn is_ours(&self, session: &Session) -> bool {
+        session.role_oid == Some(self.role.oid) && session.database_oid == Some(self.role.database_oid)
+    }
 }
 
 /// Of PgBouncer.

@@ -160,10 +160,10 @@ pub fn used<'a>(statements: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<Use
     gathered(statements.into_iter().map(|(text, calls)| (text, calls, SessionFeature::of(text))))
 }
 
-/// What cannot be told of the texts, but for what drivers do by themselves.
-pub fn maybe_used<'a>(statements: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<Used> {
-    let applications = without_drivers(statements.into_iter().collect());
-    gathered(applications.map(|(text, calls)| (text, calls, SessionFeature::maybe_of(text))))
+/// What cannot be told of the texts, but for what drivers do by themselves. `check` is called for each: they may be long.
+pub fn maybe_used<'a>(statements: impl IntoIterator<Item = (&'a str, u64)>, check: fn()) -> Vec<Used> {
+    let applications = without_drivers(statements.into_iter().collect(), check);
+    gathered(applications.inspect(move |_| check()).map(|(text, calls)| (text, calls, SessionFeature::maybe_of(text))))
 }
 
 /// Of what shows them, each with how often it ran.

@@ -6,7 +6,8 @@ use super::rows::{Basis, Part, percent, span};
 use super::*;
 use crate::facts::activity::called_functions::CalledFunction;
 use crate::facts::activity::concurrency::{SessionTime, StatementTime, StatementTimes};
-use crate::facts::activity::{History, RecordedPeak, Session, Slots, State};
+use crate::facts::activity::{History, RecordedPeak, Slots, State};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const ROLE: u32 = 10;
 const DATABASE: u32 = 5;
@@ -17,6 +18,7 @@ struct Case {
     role: SizedRole,
     activity: Activity,
     concurrency: Concurrency,
+    check: fn(),
 }
 
 impl Case {
@@ -48,6 +50,7 @@ impl Case {
             role,
             activity: Activity { slots, ..Activity::default() },
             concurrency: Concurrency::default(),
+            check: || {},
         }
     }
 
@@ -61,6 +64,7 @@ impl Case {
             database_identifier: "shop".to_string(),
             activity: &self.activity,
             concurrency: &self.concurrency,
+            check: self.check,
         })
     }
 
@@ -178,6 +182,19 @@ fn what_is_set_seldom_does_not_decide_the_pool_mode() {
     for text in [warning.as_str(), risk] {
         assert!(text.contains("connect past the pooler") && text.contains("role of their own"), "{text}");
     }
+}
+
+#[test]
+fn the_search_can_be_cancelled_at_each_text() {
+    static CHECKS: AtomicUsize = AtomicUsize::new(0);
+    let mut case = Case::new(100, 40, 1.0, 2);
+    case.check = || {
+        CHECKS.fetch_add(1, Ordering::Relaxed);
+    };
+    let statement = StatementTime { text: Some("select 1".to_string()), ..StatementTime::default() };
+    case.concurrency.statements = Some(StatementTimes { of_role: vec![statement; 1000], ..StatementTimes::default() });
+    case.plan();
+    assert!(CHECKS.load(Ordering::Relaxed) >= 2000, "for what is used, and for what may be");
 }
 
 #[test]
