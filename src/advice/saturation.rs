@@ -130,12 +130,10 @@ struct Idle<'a> {
 impl<'a> Idle<'a> {
     fn of(activity: &'a Activity, pools: &[Pool<'a>], options: &Options) -> Idle<'a> {
         let min_seconds = options.number("min_idle_seconds");
-        let holders = activity.locks.usage.processes.iter().filter(|process| process.advisory > 0);
-        let lock_holders: HashSet<i32> = holders.map(|process| process.pid).collect();
         let with_slots: HashSet<i32> = activity.replication_slots.iter().filter_map(|slot| slot.active_pid).collect();
         let is_used = |session: &&Session| {
             let pid = session.pid;
-            lock_holders.contains(&pid)
+            activity.locks.usage.advisory.contains(&pid)
                 || with_slots.contains(&pid)
                 || activity.temporary_tables.contains(&pid)
                 || shows_use(session)

@@ -25,7 +25,7 @@ mod predicate;
 pub mod query;
 mod relation_names;
 pub mod server_log;
-mod session_use;
+mod session_statements;
 mod settings;
 mod statement;
 mod statement_change;
@@ -59,7 +59,7 @@ pub use names::{Name, QualifiedName};
 pub use planned_tables::{planned_functions, planned_tables, planner_settings};
 pub use relation_names::{Namer, RelationNames, free_name, joined_columns};
 pub use server_log::ServerLog;
-pub use session_use::SessionUse;
+pub use session_statements::SessionStatement;
 pub use settings::{RuleSetting, rule_settings, suppressed};
 #[cfg(any(test, feature = "pg_test"))]
 pub use statement::{TableNames, filters};

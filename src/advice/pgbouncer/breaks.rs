@@ -29,9 +29,8 @@ impl Breaks {
         let theirs = pgbouncer.sessions_of(&[pool], &activity.sessions, |connection| !connection.is_new());
         let mut now = used(theirs.iter().filter_map(|session| session.query.as_deref()).map(|text| (text, 1)));
         // No transaction: such a lock is the session's.
-        let keeps = |session: &&Session| {
-            session.state == Some(State::Idle) && pgbouncer.session_use.advisory_locks.contains(&session.pid)
-        };
+        let advisory = &activity.locks.usage.advisory;
+        let keeps = |session: &&Session| session.state == Some(State::Idle) && advisory.contains(&session.pid);
         let seen = now.iter().any(|used| used.feature == SessionFeature::AdvisoryLock);
         if let Some(keeper) = sessions.iter().copied().find(keeps).filter(|_| !seen) {
             now.push(Used {
@@ -42,7 +41,7 @@ impl Breaks {
             });
         }
         let (database, role) = pgbouncer.on_server(pool);
-        let statements = pgbouncer.session_use.statements.iter().flatten();
+        let statements = pgbouncer.statements.iter().flatten();
         let of_role = statements.filter(|statement| {
             statement.database == database && statement.role == role && !own.0.contains(statement.text.as_str())
         });

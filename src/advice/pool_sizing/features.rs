@@ -4,6 +4,7 @@ use super::Input;
 use super::rows::{Basis, percent};
 use crate::advice::session_features::{SessionFeature, Used, gathered, maybe_used};
 use crate::facts::activity::concurrency::{StatementTime, StatementTimes};
+use crate::facts::activity::{Session, State};
 use crate::units::{Count, listing};
 
 const MOST_CHARACTERS: usize = 80;
@@ -21,6 +22,7 @@ pub struct Features {
     seldom: Vec<Used>,
     /// The texts do not say.
     maybe: Vec<Used>,
+    /// Sessions that hold an advisory lock outside of any transaction.
     hold_advisory_locks: u64,
     /// Texts that were searched.
     texts: usize,
@@ -35,6 +37,9 @@ impl Features {
         let counted = texts(|times| &times.of_role);
         // What a session ran last: one that listens does nothing else.
         let ours = input.activity.sessions.iter().filter(|session| input.is_ours(session));
+        let advisory = &input.activity.locks.usage.advisory;
+        let hold = |session: &&Session| session.state == Some(State::Idle) && advisory.contains(&session.pid);
+        let hold_advisory_locks = ours.clone().filter(hold).count() as u64;
         let last: Vec<&str> = ours.filter_map(|session| session.query.as_deref()).collect();
         let calls: u64 = counted.iter().map(|(_, calls)| calls).sum();
         let is_seldom = |used: &Used| {
@@ -61,13 +66,7 @@ impl Features {
         let role_changes = gathered(role_changes).into_iter().filter(|used| used.feature == SessionFeature::Role);
         let texts = counted.len() + last.len();
         let maybe = maybe_used(counted.into_iter().chain(last.into_iter().map(|text| (text, 0))), input.check);
-        Features {
-            texts,
-            maybe: role_changes.chain(maybe).collect(),
-            seldom,
-            used,
-            hold_advisory_locks: input.concurrency.hold_advisory_locks,
-        }
+        Features { texts, maybe: role_changes.chain(maybe).collect(), seldom, used, hold_advisory_locks }
     }
 
     pub fn are_none(&self) -> bool {

@@ -25,7 +25,8 @@ impl Rows {
                 self.note("may_need_its_session", text);
             }
         }
-        self.about_the_role(input, plan, timeouts);
+        self.about_timeouts(input, plan, timeouts);
+        self.about_the_role(input);
         let left_out = input.concurrency.left_out.iter().chain(&input.activity.left_out);
         for why in left_out {
             self.note("not_read", format!("Could not be read: {why}"));
@@ -45,62 +46,17 @@ impl Rows {
         let Plan { demand, budget, through, .. } = plan;
         let (needed, slots) = (demand.at_peak(), budget.slots);
         if slots == 0 {
-            self.warn(
-                "no_slots",
-                match budget.limit(input) {
-                    Some((whose, alter)) => format!(
-                        "The connection limit of {whose} leaves no slot for the application; without it there were {}. \
-                         Raise it ({alter} connection limit …), or find out what takes them: dbre.pool_pressure()",
-                        budget.slots_without
-                    ),
-                    None => format!(
-                        "The server has no slot for the application: {} may be taken in all, and others hold {}. First find out what these do: dbre.pool_pressure()",
-                        budget.allowed, budget.others
-                    ),
-                },
-            );
+            self.warn("no_slots", no_slots(input, plan));
         }
         if needed > slots && *through != Through::TransactionPooling {
-            let mut ways = Vec::new();
-            if plan.features.are_none() {
-                ways.push("put PgBouncer with transaction pooling between (pgbouncer => true)".to_string());
-            } else {
-                ways.push(
-                    "put PgBouncer with transaction pooling between, once nothing needs a session of its own (see the warnings)"
-                        .to_string(),
-                );
-            }
-            if let Some(overlap) =
-                overlap_that_fits(&input.request, slots).filter(|o| *o < input.request.deploy_overlap)
-            {
-                ways.push(format!("replace fewer instances at a time, deploy_overlap at most {}", number(overlap)));
-            }
-            ways.push("run fewer workers, or let a request hold fewer connections".to_string());
-            let last = match budget.limit(input) {
-                Some((_, alter)) if needed <= budget.slots_without => format!(
-                    "Or raise the limit, if it is not meant to hold the application back: {alter} connection limit {}; without it there were {} \
-                     slots",
-                    budget.limit_for(input, needed),
-                    budget.slots_without
-                ),
-                Some((_, alter)) => format!(
-                    "Raising the limit ({alter} connection limit …) alone does not do: without it there were {} slots",
-                    budget.slots_without
-                ),
-                None => format!(
-                    "Raising max_connections is the last: the server runs about {} statements at once however many connect, each \
-                     connection may take work_mem ({}) several times over, and it needs a restart",
-                    budget.capacity, input.server.work_mem
-                ),
-            };
             self.warn(
                 "demand_exceeds_slots",
                 format!(
-                    "The application needs {needed} connections while a version is rolled out ({} otherwise), and {}. In this order: {}. \
-                     {last}",
+                    "The application needs {needed} connections while a version is rolled out ({} otherwise), and {}. In this order: {}. {}",
                     demand.steady(),
                     budget.has(input),
-                    ways.join("; ")
+                    ways_to_fit(input, plan).join("; "),
+                    last_way_to_fit(input, plan)
                 ),
             );
         }
@@ -191,7 +147,7 @@ impl Rows {
         }
     }
 
-    fn about_the_role(&mut self, input: &Input, plan: &Plan, timeouts: &Timeouts) {
+    fn about_timeouts(&mut self, input: &Input, plan: &Plan, timeouts: &Timeouts) {
         let role = &input.role;
         let (longer, ids) = &timeouts.longer;
         if let Some(seconds) = timeouts.statement.seconds().filter(|_| *longer > 0 && !role.is_superuser) {
@@ -245,6 +201,10 @@ impl Rows {
                 ),
             );
         }
+    }
+
+    fn about_the_role(&mut self, input: &Input) {
+        let role = &input.role;
         if let Some(why) = &input.role_chosen {
             self.note("role_assumed", format!("No target_role was given: it is {} ({why})", role.name));
         }
@@ -276,5 +236,57 @@ impl Rows {
                 ),
             );
         }
+    }
+}
+
+fn no_slots(input: &Input, plan: &Plan) -> String {
+    let budget = &plan.budget;
+    match budget.limit(input) {
+        Some((whose, alter)) => format!(
+            "The connection limit of {whose} leaves no slot for the application; without it there were {}. Raise it ({alter} connection limit \
+             …), or find out what takes them: dbre.pool_pressure()",
+            budget.slots_without
+        ),
+        None => format!(
+            "The server has no slot for the application: {} may be taken in all, and others hold {}. First find out what these do: \
+             dbre.pool_pressure()",
+            budget.allowed, budget.others
+        ),
+    }
+}
+
+/// Without more connections to the server, the best first.
+fn ways_to_fit(input: &Input, plan: &Plan) -> Vec<String> {
+    let between = "put PgBouncer with transaction pooling between";
+    let mut ways = vec![match plan.features.are_none() {
+        true => format!("{between} (pgbouncer => true)"),
+        false => format!("{between}, once nothing needs a session of its own (see the warnings)"),
+    }];
+    let overlap = overlap_that_fits(&input.request, plan.budget.slots);
+    if let Some(overlap) = overlap.filter(|overlap| *overlap < input.request.deploy_overlap) {
+        ways.push(format!("replace fewer instances at a time, deploy_overlap at most {}", number(overlap)));
+    }
+    ways.push("run fewer workers, or let a request hold fewer connections".to_string());
+    ways
+}
+
+/// With more of them.
+fn last_way_to_fit(input: &Input, plan: &Plan) -> String {
+    let (budget, needed) = (&plan.budget, plan.demand.at_peak());
+    match budget.limit(input) {
+        Some((_, alter)) if needed <= budget.slots_without => format!(
+            "Or raise the limit, if it is not meant to hold the application back: {alter} connection limit {}; without it there were {} slots",
+            budget.limit_for(input, needed),
+            budget.slots_without
+        ),
+        Some((_, alter)) => format!(
+            "Raising the limit ({alter} connection limit …) alone does not do: without it there were {} slots",
+            budget.slots_without
+        ),
+        None => format!(
+            "Raising max_connections is the last: the server runs about {} statements at once however many connect, each connection may take \
+             work_mem ({}) several times over, and it needs a restart",
+            budget.capacity, input.server.work_mem
+        ),
     }
 }

@@ -62,8 +62,6 @@ pub struct Concurrency {
     pub statements: Option<StatementTimes>,
     /// In the texts of the role's statements.
     pub functions: Vec<CalledFunction>,
-    /// Sessions of the role that hold an advisory lock outside of any transaction.
-    pub hold_advisory_locks: u64,
     /// What could not be read, and why.
     pub left_out: Vec<String>,
 }
@@ -75,10 +73,6 @@ impl Concurrency {
         match guarded(|| statement_times(database, role)) {
             Ok(times) => concurrency.statements = times,
             Err(error) => concurrency.left_out.push(format!("pg_stat_statements: {}", error.message)),
-        }
-        match guarded(|| hold_advisory_locks(role)) {
-            Ok(sessions) => concurrency.hold_advisory_locks = sessions,
-            Err(error) => concurrency.left_out.push(format!("advisory locks: {}", error.message)),
         }
         if let Some(times) = &mut concurrency.statements {
             match guarded(|| called_functions::read(&times.of_role)) {
@@ -103,12 +97,6 @@ fn session_time() -> SessionTime {
         seconds: counted.since_seconds,
         since_reset: counted.since_reset,
     }
-}
-
-fn hold_advisory_locks(role: u32) -> u64 {
-    let sql = include_str!("../../../sql/facts/activity/session_advisory_locks.sql");
-    let args = [pg_sys::Oid::from(role).into(), pg_sys::Oid::from(this_database()).into()];
-    db::read(sql, &args, |row| row.take::<i64>() as u64).pop().unwrap_or_default()
 }
 
 fn statement_times(database: &Database, role: u32) -> Option<StatementTimes> {

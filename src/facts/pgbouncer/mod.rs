@@ -11,7 +11,7 @@ pub use ini::{Key, Place};
 pub use pools::{CONSOLE, Load, Mode, Own, Pool, PooledDatabase, PooledUser, databases, loads, pools, users};
 pub use servers::{ServerConnection, connections};
 
-use super::SessionUse;
+use super::SessionStatement;
 use layout::Shown;
 use std::collections::HashMap;
 
@@ -30,8 +30,9 @@ pub struct Pgbouncer {
     pub paused: Option<bool>,
     /// Clients that are connected, the console's among them.
     pub clients: Option<u64>,
-    /// What this server shows of its clients, PgBouncer's or not.
-    pub session_use: SessionUse,
+    /// Of this server's pg_stat_statements, those that may use more of a session than a transaction. None: it is not installed here, or
+    /// could not be read.
+    pub statements: Option<Vec<SessionStatement>>,
     /// What could not be read, and why.
     pub left_out: Vec<String>,
     pub config: HashMap<String, String>,

@@ -6,7 +6,7 @@ mod refusal;
 use crate::db::{self, Caught, Row};
 use crate::facts::pgbouncer::layout::{Command, Shown};
 use crate::facts::pgbouncer::{self, Pgbouncer, Unreadable, release};
-use crate::facts::{Database, Name, SessionUse};
+use crate::facts::{Database, Name, SessionStatement};
 use crate::measure::time_limit::TimeLimit;
 use pgrx::PgSqlErrorCode;
 use refusal::{lost, refuse};
@@ -38,7 +38,7 @@ pub fn ask(given: &str, limit: Duration) -> Pgbouncer {
     match db::tried(reading, |_| true, TimeLimit::was_reached) {
         Ok(mut pgbouncer) => {
             // Locked or failing, it is only that features in use do not show.
-            pgbouncer.session_use = db::guarded(|| SessionUse::read(&Database::read())).unwrap_or_default();
+            pgbouncer.statements = db::guarded(|| SessionStatement::read(&Database::read())).unwrap_or_default();
             pgbouncer
         }
         Err(caught) if TimeLimit::caused(&caught) => db::raise(

@@ -118,7 +118,7 @@ fn judge(pool: &Pool, breaks: &Breaks, pgbouncer: &Pgbouncer) -> Finding {
             "pool_mode": pool.mode.name(),
             "seen_now": shown(&breaks.now),
             "recorded": shown(&breaks.recorded),
-            "statements_recorded": pgbouncer.session_use.statements.is_some(),
+            "statements_recorded": pgbouncer.statements.is_some(),
         },
         app_fix: Some(format!(
             "{} Where it must stay, pgbouncer.ini: {}, then RELOAD on the console; or a connection past PgBouncer.",

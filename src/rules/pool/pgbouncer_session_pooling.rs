@@ -111,7 +111,7 @@ fn judge(facts: &Facts, pool: &Pool, own: &ConnectQueries, options: &Options) ->
                 "pgbouncer.ini: {}, then RELOAD. Nothing that it would break shows in the sessions{}; \
                  drivers that prepare statements need max_prepared_statements > 0 (PgBouncer 1.21 or newer).",
                 pgbouncer.line(&pgbouncer.own_place(pool, Key::Mode), Key::Mode, Mode::Transaction.name()),
-                match pgbouncer.session_use.statements {
+                match pgbouncer.statements {
                     Some(_) => " and in pg_stat_statements",
                     None => "; pg_stat_statements, which would show more, is not installed here",
                 }

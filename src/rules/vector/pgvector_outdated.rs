@@ -104,7 +104,7 @@ fn check(facts: &Facts, _: &Options) -> Verdict {
         }),
         risk: match newer {
             Some(_) => "Short locks on catalogs; there is no way back to the older version.".to_string(),
-            None => "None: nothing is changed.".to_string(),
+            None => Finding::NO_RISK.to_string(),
         },
         verify_sql: newer.map(|_| {
             format!("SELECT extversion <> '{version}' FROM pg_catalog.pg_extension WHERE extname = 'vector';")

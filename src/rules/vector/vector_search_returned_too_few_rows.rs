@@ -211,7 +211,7 @@ impl Remedy {
                 "Raise hnsw.max_scan_tuples or ivfflat.max_probes (pgvector 0.8.0 and later) for these searches, or \
                              build a partial index for the filter, or an index on its columns for an exact search."
                     .to_string(),
-            risk: "None: nothing is changed.",
+            risk: Finding::NO_RISK,
         }
     }
 

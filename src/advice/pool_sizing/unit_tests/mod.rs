@@ -85,6 +85,15 @@ impl Case {
         row.text.unwrap_or(row.rests_on)
     }
 
+    /// One session of the application does, while it is idle.
+    fn holds_advisory_lock(&mut self) {
+        let (role_oid, database_oid) = (Some(self.role.oid), Some(self.role.database_oid));
+        let kind = "client backend".to_string();
+        let session = Session { kind, pid: 7, role_oid, database_oid, state: Some(State::Idle), ..Session::default() };
+        self.activity.sessions.push(session);
+        self.activity.locks.usage.advisory.insert(7);
+    }
+
     fn others(&mut self, number: usize) {
         let session = Session { kind: "client backend".to_string(), role_oid: Some(99), ..Session::default() };
         self.activity.sessions = vec![session; number];

@@ -15,7 +15,9 @@ fn grid(mut judge: impl FnMut(&Case)) {
                             case.request.deploy_overlap = overlap;
                             case.request.requests_per_worker = requests;
                             case.request.pgbouncer = pgbouncer;
-                            case.concurrency.hold_advisory_locks = u64::from(breaks);
+                            if breaks {
+                                case.holds_advisory_lock();
+                            }
                             judge(&case);
                         }
                     }

@@ -15,6 +15,8 @@ pub struct Usage {
     pub max_locks_per_transaction: u64,
     /// Most locks first.
     pub processes: Vec<ProcessLocks>,
+    /// Processes that hold advisory locks.
+    pub advisory: HashSet<i32>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,8 +27,6 @@ pub struct ProcessLocks {
     pub shared: u64,
     /// Of those, on relations and in modes that the fast path would take.
     pub weak_relations_shared: u64,
-    /// Advisory locks that it holds.
-    pub advisory: u64,
     /// Relations locked through the fast path, of which each process has room for so many.
     pub fast_path: u64,
 }
@@ -36,7 +36,7 @@ pub const FAST_PATH_SLOTS: u64 = pg_sys::FP_LOCK_SLOTS_PER_BACKEND as u64;
 impl Usage {
     pub(super) fn of(entries: &[Entry]) -> Usage {
         let mut processes: BTreeMap<i32, ProcessLocks> = BTreeMap::new();
-        let mut tags = HashSet::new();
+        let (mut tags, mut advisory) = (HashSet::new(), HashSet::new());
         for entry in entries {
             let process =
                 processes.entry(entry.pid).or_insert(ProcessLocks { pid: entry.pid, ..ProcessLocks::default() });
@@ -46,7 +46,9 @@ impl Usage {
                 continue;
             }
             tags.insert(entry.tag);
-            process.advisory += u64::from(entry.tag.kind() == Kind::Advisory && entry.holds != Modes::default());
+            if entry.tag.kind() == Kind::Advisory && entry.holds != Modes::default() {
+                advisory.insert(entry.pid);
+            }
             process.shared += 1;
             process.weak_relations_shared +=
                 u64::from(relation && entry.holds.strongest().is_some_and(|mode| mode.is_weak()));
@@ -61,6 +63,7 @@ impl Usage {
             capacity: per_transaction * (backends + prepared.unwrap_or(0)),
             max_locks_per_transaction: per_transaction,
             processes,
+            advisory,
         }
     }
 }
