@@ -100,7 +100,7 @@ fn of_standby() {
     assert!(finding["evidence"]["catalogs_only"] == true, "{finding:#}");
     assert!(text(finding, "cause").contains("a logical slot on the standby needs the rows"), "{finding:#}");
     let ids = findings(&mut client, "transaction_ids_run_out");
-    assert_eq!(ids[0]["evidence"]["oldest_holder"], "replication slot sb1", "{:#}", ids[0]);
+    assert_eq!(ids[0]["evidence"]["oldest_holder_of_catalogs"], "replication slot sb1", "{:#}", ids[0]);
     let verify = text(finding, "verify_sql").trim_end_matches(';');
     assert!(!value::<bool>(&mut client, verify));
     execute(&mut there, "select pg_drop_replication_slot('of_nobody')");
@@ -132,5 +132,5 @@ fn invalidated_slot() {
     let found = findings(&mut client, "xmin_held_back");
     assert!(found.is_empty(), "{}", shown(&found));
     let ids = findings(&mut client, "transaction_ids_run_out");
-    assert!(ids[0]["evidence"]["oldest_holder"].is_null(), "{:#}", ids[0]);
+    assert!(ids[0]["evidence"]["oldest_holder_of_catalogs"].is_null(), "{:#}", ids[0]);
 }
