@@ -1,7 +1,7 @@
 //! What of the clients' use of sessions pooling by transaction breaks.
 
 use crate::advice::session_features::{SessionFeature, Used, used};
-use crate::facts::activity::{Activity, Session, State};
+use crate::facts::activity::{Activity, Session};
 use crate::facts::pgbouncer::{Pgbouncer, Pool};
 use std::collections::HashSet;
 
@@ -28,9 +28,7 @@ impl Breaks {
         let sessions = pgbouncer.sessions_of(&[pool], &activity.sessions, |_| true);
         let theirs = pgbouncer.sessions_of(&[pool], &activity.sessions, |connection| !connection.is_new());
         let mut now = used(theirs.iter().filter_map(|session| session.query.as_deref()).map(|text| (text, 1)));
-        // No transaction: such a lock is the session's.
-        let advisory = &activity.locks.usage.advisory;
-        let keeps = |session: &&Session| session.state == Some(State::Idle) && advisory.contains(&session.pid);
+        let keeps = |session: &&Session| activity.keeps_advisory_lock(session);
         let seen = now.iter().any(|used| used.feature == SessionFeature::AdvisoryLock);
         if let Some(keeper) = sessions.iter().copied().find(keeps).filter(|_| !seen) {
             now.push(Used {

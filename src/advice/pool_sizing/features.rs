@@ -4,7 +4,6 @@ use super::Input;
 use super::rows::{Basis, percent};
 use crate::advice::session_features::{SessionFeature, Used, gathered, maybe_used};
 use crate::facts::activity::concurrency::{StatementTime, StatementTimes};
-use crate::facts::activity::{Session, State};
 use crate::units::{Count, listing};
 
 const MOST_CHARACTERS: usize = 80;
@@ -37,9 +36,8 @@ impl Features {
         let counted = texts(|times| &times.of_role);
         // What a session ran last: one that listens does nothing else.
         let ours = input.activity.sessions.iter().filter(|session| input.is_ours(session));
-        let advisory = &input.activity.locks.usage.advisory;
-        let hold = |session: &&Session| session.state == Some(State::Idle) && advisory.contains(&session.pid);
-        let hold_advisory_locks = ours.clone().filter(hold).count() as u64;
+        let hold_advisory_locks =
+            ours.clone().filter(|session| input.activity.keeps_advisory_lock(session)).count() as u64;
         let last: Vec<&str> = ours.filter_map(|session| session.query.as_deref()).collect();
         let calls: u64 = counted.iter().map(|(_, calls)| calls).sum();
         let is_seldom = |used: &Used| {

@@ -4,7 +4,7 @@ use super::SessionFeature;
 use crate::facts::migration::text::lexer::Token;
 
 /// What PgBouncer puts in force for each client by itself.
-pub const TRACKED: [&str; 7] = [
+const TRACKED: [&str; 7] = [
     "client_encoding",
     "names",
     "datestyle",
@@ -15,7 +15,7 @@ pub const TRACKED: [&str; 7] = [
 ];
 
 /// Whoever gets them from another client has the same answers: drivers and pg_dump set them as they connect.
-pub const HARMLESS: [&str; 6] = [
+const HARMLESS: [&str; 6] = [
     "bytea_output",
     "client_min_messages",
     "extra_float_digits",
@@ -28,6 +28,11 @@ pub const HARMLESS: [&str; 6] = [
 const TIMEOUTS: [&str; 4] =
     ["lock_timeout", "statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"];
 
+/// Who is given the session next does not notice that it was set.
+pub fn is_harmless(setting: &str) -> bool {
+    TRACKED.contains(&setting) || HARMLESS.contains(&setting)
+}
+
 pub fn set(tokens: &[Token]) -> Option<SessionFeature> {
     let word = |position: usize| tokens.get(position).and_then(Token::name).unwrap_or_default();
     let name = if word(1) == "session" { 2 } else { 1 };
@@ -39,7 +44,7 @@ pub fn set(tokens: &[Token]) -> Option<SessionFeature> {
         "authorization" if name == 2 => Some(SessionFeature::Role),
         "role" => Some(SessionFeature::Role),
         "time" if second == "zone" => None,
-        first if TRACKED.contains(&first) || HARMLESS.contains(&first) => None,
+        first if is_harmless(first) => None,
         first if is_default || TIMEOUTS.contains(&first) => Some(SessionFeature::Timeout),
         _ => Some(SessionFeature::Setting),
     }

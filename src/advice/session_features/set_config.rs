@@ -1,6 +1,6 @@
 //! set_config(): whether it sets for the session, as far as its arguments say.
 
-use super::set::{HARMLESS, TRACKED};
+use super::set::is_harmless;
 use super::{called, tokens};
 use crate::facts::migration::text::lexer::{Kind, Token};
 
@@ -35,8 +35,7 @@ pub fn scopes(tokens: &[Token]) -> Vec<Scope> {
     let of_call = |rest| {
         let arguments = arguments(rest);
         let text = |position: usize| arguments.get(position).and_then(|argument| literal(argument));
-        let is_harmless =
-            text(0).is_some_and(|name| HARMLESS.contains(&name.as_str()) || TRACKED.contains(&name.as_str()));
+        let is_harmless = text(0).is_some_and(|name| is_harmless(&name));
         // As the server reads a boolean.
         match text(2).as_deref() {
             _ if is_harmless => Scope::Harmless,

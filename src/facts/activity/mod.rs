@@ -150,6 +150,11 @@ impl Activity {
         sessions
     }
 
+    /// It holds an advisory lock in no transaction: the lock is the session's.
+    pub fn keeps_advisory_lock(&self, session: &Session) -> bool {
+        session.state == Some(State::Idle) && self.locks.usage.advisory.contains(&session.pid)
+    }
+
     /// Sessions that take one of max_connections, in what the caller wants to know about.
     pub fn connections(&self) -> impl Iterator<Item = &Session> {
         self.sessions.iter().filter(|session| session.takes_slot() && self.concerns(session))
